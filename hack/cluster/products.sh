@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# A product is a script in products/ that fills $out. Its "needs:" header names
+# what it is made of: $VARIABLE of versions.env, @product, or a path in
+# hack/cluster. The key is a hash over the script and all of those.
+
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=apt.sh
+. "$here/apt.sh"
+# shellcheck source=go.sh
+. "$here/go.sh"
+
+needs_of() { sed -n 's/^# needs: //p' "$here/products/$1"; }
+
+key_of() {
+	local name=$1 need
+	{
+		cat "$here/products/$name"
+		uname -m
+		for need in $(needs_of "$name"); do
+			case $need in
+			\$*) need=${need#?} && printf '%s=%s\n' "$need" "${!need}" ;;
+			@*) key_of "${need#@}" ;;
+			bounding-set) if lacks_sys_resource; then echo filtered; else echo whole; fi ;;
+			*) (cd "$here" && find "$need" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) ;;
+			esac
+		done
+	} | sha256sum | cut -c1-16
+}
+
+path_of() { printf '%s/products/%s-%s\n' "$cache" "$1" "$(key_of "$1")"; }
+
+# build NAME: prints one line; the product is at path_of NAME afterwards.
+build() {
+	local name=$1 path start log need rc=0
+	for need in $(needs_of "$name"); do
+		case $need in @*) build "${need#@}" ;; esac
+	done
+	path=$(path_of "$name")
+	start=$SECONDS
+	log=$cache/log/$name.log
+	mkdir -p "$cache/products"
+	exec {lock}>"$cache/products/.$name.lock"
+	flock "$lock"
+	if [ -e "$path" ]; then
+		touch "$path"
+		exec {lock}>&-
+		[ -n "${quiet:-}" ] || say "$name: kept ($((SECONDS - start)) s)"
+		return
+	fi
+	rm -rf "$path".tmp
+	mkdir -p "$path.tmp"
+	out=$path.tmp bash -c 'set -euo pipefail; . "$1/products.sh"; . "$1/products/$2"' - "$here" "$name" \
+		>"$log" 2>&1 </dev/null {lock}>&- || rc=$?
+	if [ "$rc" -ne 0 ]; then
+		say "$name: failed ($((SECONDS - start)) s)"
+		tail -n 40 "$log" >&2
+		fail "$name failed; the whole log is in $log"
+	fi
+	mv "$path.tmp" "$path"
+	exec {lock}>&-
+	say "$name: built ($((SECONDS - start)) s)"
+}

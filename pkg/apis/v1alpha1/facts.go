@@ -1,0 +1,282 @@
+package v1alpha1
+
+import "time"
+
+// KindFacts is the kind of a Facts document.
+const KindFacts = "Facts"
+
+// Facts is what the agent saw on one node at one moment. It is raw: what a file or a process says, not what it means.
+// The pure packages kubelet and runtimes derive meaning from it. Secrets in file contents are masked (File.Masked)
+// before Facts leave the node.
+type Facts struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Node is the Kubernetes name of the node.
+	Node    string      `json:"node"`
+	Taken   time.Time   `json:"taken"`
+	Machine MachineInfo `json:"machine"`
+	// Kubelet is the kubelet's process and unit; a kubelet that isn't a systemd service leaves Unit empty.
+	Kubelet  KubeletInfo   `json:"kubelet"`
+	Runtimes []RuntimeInfo `json:"runtimes"`
+	// Units are all units that the pure packages asked for, found or not (Unit.LoadState "not-found").
+	Units []Unit `json:"units"`
+	// Files are all paths that were looked at, absent ones included, sorted by path. Symbolic links that were followed
+	// stand in the list with their target, and the file behind them stands under its own path.
+	Files []File `json:"files"`
+	// Dirs are the directories whose listing matters (drop-ins): a file added there later changes the meaning.
+	Dirs []Dir `json:"dirs"`
+	// Filesystems are the file systems behind the runtimes' stores, the kubelet's root and our own directory.
+	Filesystems []Filesystem `json:"filesystems"`
+	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.
+	Modules []string          `json:"modules"`
+	Sysctls map[string]string `json:"sysctls"`
+	// OpenRun is the run that is open on the node, if any; Runs are the kept ones, newest first.
+	OpenRun *Run  `json:"openRun,omitempty"`
+	Runs    []Run `json:"runs,omitempty"`
+	// Problems are things that could not be looked at, in words.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// MachineInfo is the node below Kubernetes.
+type MachineInfo struct {
+	Architecture   string `json:"architecture"` // as GOARCH
+	Kernel         string `json:"kernel"`
+	OSID           string `json:"osID"`           // os-release ID
+	OSVersion      string `json:"osVersion"`      // os-release VERSION_ID
+	OSName         string `json:"osName"`         // os-release PRETTY_NAME
+	SystemdVersion int    `json:"systemdVersion"` // 0: PID 1 isn't systemd
+	CgroupVersion  int    `json:"cgroupVersion"`  // 1 or 2
+	SELinux        string `json:"selinux"`        // "", "permissive", "enforcing"
+	// Boot identifies this boot of PID 1 (boot_id and PID 1's start time: a container node that restarts keeps the
+	// former).
+	Boot string `json:"boot"`
+	// ReadOnlyUsr says that /usr is mounted read-only or /etc is not writable: an immutable system.
+	ReadOnlyUsr bool `json:"readOnlyUsr,omitempty"`
+}
+
+// KubeletInfo is the running kubelet.
+type KubeletInfo struct {
+	Unit    string    `json:"unit"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Argv    []string  `json:"argv"`
+	Exe     string    `json:"exe"`
+	Version string    `json:"version"` // of the binary at Exe, without "v"
+	// Healthy is what its healthz answered.
+	Healthy bool `json:"healthy"`
+	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
+	Env map[string]string `json:"env,omitempty"`
+}
+
+// RuntimeName names a container runtime as the --to flag does.
+type RuntimeName string
+
+// The runtimes. Docker is Docker Engine behind cri-dockerd or, up to kubelet 1.23, behind the kubelet's dockershim.
+const (
+	Containerd RuntimeName = "containerd"
+	CRIO       RuntimeName = "cri-o"
+	Docker     RuntimeName = "docker"
+)
+
+// RuntimeInfo is one runtime's traces on the node.
+type RuntimeInfo struct {
+	Name RuntimeName `json:"name"`
+	// Binaries maps a binary's base name ("containerd", "crio", "dockerd", "cri-dockerd", "runc", …) to what was found.
+	Binaries map[string]Binary `json:"binaries,omitempty"`
+	// Processes are the daemon's running processes.
+	Processes []Process `json:"processes,omitempty"`
+	// Sockets are its known sockets that exist.
+	Sockets []string `json:"sockets,omitempty"`
+	// CRI is what its CRI endpoint answered; nil when there is no socket or no answer.
+	CRI *CRIInfo `json:"cri,omitempty"`
+	// EffectiveConfig is what the runtime's own dump command printed (containerd config dump, crio config), masked;
+	// empty where the command fails.
+	EffectiveConfig string `json:"effectiveConfig,omitempty"`
+	// Foreign are containers in this runtime that Kubernetes does not own (docker run, ctr -n moby, podman in the same
+	// store).
+	Foreign []Container `json:"foreign,omitempty"`
+	// StoreBytes is what its image store uses, in bytes; StorePath where it is.
+	StoreBytes int64  `json:"storeBytes,omitempty"`
+	StorePath  string `json:"storePath,omitempty"`
+}
+
+// Installed reports whether the runtime's daemon binary was found.
+func (r RuntimeInfo) Installed() bool { return len(r.Binaries) > 0 }
+
+// Binary is an executable on the node.
+type Binary struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// Process is a running process.
+type Process struct {
+	PID     int       `json:"pid"`
+	Exe     string    `json:"exe"`
+	Argv    []string  `json:"argv"`
+	Started time.Time `json:"started"`
+	Unit    string    `json:"unit,omitempty"` // the systemd unit of its cgroup
+}
+
+// CRIInfo is what a CRI endpoint answered.
+type CRIInfo struct {
+	Endpoint       string `json:"endpoint"`   // unix:///…
+	APIVersion     string `json:"apiVersion"` // v1 or v1alpha2
+	RuntimeName    string `json:"runtimeName"`
+	RuntimeVersion string `json:"runtimeVersion"`
+	RuntimeReady   bool   `json:"runtimeReady"`
+	NetworkReady   bool   `json:"networkReady"`
+	CgroupDriver   string `json:"cgroupDriver,omitempty"` // systemd, cgroupfs; empty: RuntimeConfig unimplemented
+	SandboxImage   string `json:"sandboxImage,omitempty"` // from verbose Status, where the runtime gives it
+	// Images are the images in its store.
+	Images []Image `json:"images,omitempty"`
+	// Containers and Sandboxes count what it runs for Kubernetes.
+	Containers int `json:"containers"`
+	Sandboxes  int `json:"sandboxes"`
+}
+
+// Image is an image in a runtime's store.
+type Image struct {
+	ID      string   `json:"id"`
+	Tags    []string `json:"tags,omitempty"`
+	Digests []string `json:"digests,omitempty"`
+	Bytes   int64    `json:"bytes"`
+}
+
+// Container is a container that Kubernetes does not own.
+type Container struct {
+	ID    string `json:"id"`
+	Name  string `json:"name,omitempty"`
+	Image string `json:"image,omitempty"`
+	// Scope says where it was found: "docker", a containerd namespace, "podman".
+	Scope   string `json:"scope"`
+	Running bool   `json:"running"`
+}
+
+// Unit is a systemd unit as PID 1 knows it.
+type Unit struct {
+	Name        string   `json:"name"`
+	LoadState   string   `json:"loadState"`   // loaded, not-found, masked
+	ActiveState string   `json:"activeState"` // active, inactive, failed, activating …
+	SubState    string   `json:"subState"`
+	FileState   string   `json:"fileState"` // UnitFileState: enabled, disabled, static …
+	Fragment    string   `json:"fragment"`  // FragmentPath
+	DropIns     []string `json:"dropIns,omitempty"`
+	// EnvironmentFiles as written in the unit, a leading "-" included.
+	EnvironmentFiles []string `json:"environmentFiles,omitempty"`
+	Environment      []string `json:"environment,omitempty"` // masked
+	MainPID          int      `json:"mainPID,omitempty"`
+	// ActiveSince is when the unit became active; zero when it isn't.
+	ActiveSince time.Time `json:"activeSince,omitzero"`
+	// NeedDaemonReload: a unit file is newer than what PID 1 loaded.
+	NeedDaemonReload bool   `json:"needDaemonReload,omitempty"`
+	KillMode         string `json:"killMode,omitempty"`
+	Type             string `json:"type,omitempty"`
+	// Wants, Requires, BindsTo and WantedBy as PID 1 resolved them.
+	Wants    []string `json:"wants,omitempty"`
+	Requires []string `json:"requires,omitempty"`
+	BindsTo  []string `json:"bindsTo,omitempty"`
+	WantedBy []string `json:"wantedBy,omitempty"`
+}
+
+// FileType says what stands at a path.
+type FileType string
+
+// The file types that a plan can speak of.
+const (
+	Absent    FileType = "absent"
+	Regular   FileType = "file"
+	Symlink   FileType = "symlink"
+	Directory FileType = "directory"
+)
+
+// File is a path on the node and what stood there.
+type File struct {
+	Path string   `json:"path"`
+	Type FileType `json:"type"`
+	// Content is the masked text of a regular file that a pure package asked to read: every byte of a secret is
+	// replaced by MaskByte, so offsets, lines and structure are those of the true file.
+	Content string `json:"content,omitempty"`
+	// Masked are the byte spans of Content that were masked.
+	Masked []Span `json:"masked,omitempty"`
+	// SHA256 is of the true bytes, hexadecimal.
+	SHA256   string            `json:"sha256,omitempty"`
+	Size     int64             `json:"size,omitempty"`
+	Mode     uint32            `json:"mode,omitempty"` // permission bits, setuid, setgid and sticky included
+	UID      int               `json:"uid"`
+	GID      int               `json:"gid"`
+	Xattrs   map[string][]byte `json:"xattrs,omitempty"`
+	Target   string            `json:"target,omitempty"` // of a symlink, as written
+	Modified time.Time         `json:"modified,omitzero"`
+	// Package is the distribution package that owns the path, where that was asked.
+	Package string `json:"package,omitempty"`
+}
+
+// MaskByte replaces every byte of a secret.
+const MaskByte = '*'
+
+// Span is a half-open byte range [Start, End).
+type Span struct {
+	Start int `json:"start"`
+	End   int `json:"end"`
+}
+
+// Dir is a directory's listing.
+type Dir struct {
+	Path    string   `json:"path"`
+	Exists  bool     `json:"exists"`
+	Entries []string `json:"entries,omitempty"` // base names, sorted
+}
+
+// Filesystem is a mounted file system and its room, in bytes and inodes.
+type Filesystem struct {
+	Path       string `json:"path"`   // the path that was asked about
+	Device     string `json:"device"` // identifies the file system: equal for paths that share it
+	Type       string `json:"type,omitempty"`
+	Bytes      int64  `json:"bytes"`
+	FreeBytes  int64  `json:"freeBytes"`
+	Inodes     int64  `json:"inodes"`
+	FreeInodes int64  `json:"freeInodes"`
+	ReadOnly   bool   `json:"readOnly,omitempty"`
+	NoExec     bool   `json:"noExec,omitempty"`
+}
+
+// File returns the file at path and whether Facts looked at it.
+func (f *Facts) File(path string) (File, bool) {
+	for _, x := range f.Files {
+		if x.Path == path {
+			return x, true
+		}
+	}
+	return File{}, false
+}
+
+// Unit returns the unit of that name and whether Facts looked at it.
+func (f *Facts) Unit(name string) (Unit, bool) {
+	for _, x := range f.Units {
+		if x.Name == name {
+			return x, true
+		}
+	}
+	return Unit{}, false
+}
+
+// Runtime returns the traces of that runtime; a zero value with its name where there are none.
+func (f *Facts) Runtime(name RuntimeName) RuntimeInfo {
+	for _, x := range f.Runtimes {
+		if x.Name == name {
+			return x
+		}
+	}
+	return RuntimeInfo{Name: name}
+}
+
+// Dir returns the listing of path and whether Facts looked at it.
+func (f *Facts) Dir(path string) (Dir, bool) {
+	for _, x := range f.Dirs {
+		if x.Path == path {
+			return x, true
+		}
+	}
+	return Dir{}, false
+}

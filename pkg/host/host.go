@@ -1,0 +1,170 @@
+// Package host is the only door to a machine: its files, units, CRI endpoints, processes, kernel and clock. Everything
+// on the node's side reaches the machine through the interfaces of this file, so that hosttest can stand in for it and
+// crash anywhere.
+//
+// Linux implements them on a real node. The package imports apis and nothing else of this project.
+package host
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// Machine is a node as the agent reaches it.
+type Machine struct {
+	Files    Files
+	Units    Units
+	CRI      CRI
+	Pods     Pods
+	Procs    Procs
+	Kernel   Kernel
+	Commands Commands
+	HTTP     HTTP
+	Clock    Clock
+}
+
+// ErrNotExist is returned by Files.Read and Files.ReadDir for a path that isn't there.
+var ErrNotExist = errors.New("no such file or directory")
+
+// Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
+// implementation was made with.
+type Files interface {
+	// Lstat says what stands at path, content, digest and package left out; an absent path is Type Absent without error.
+	Lstat(path string) (v1alpha1.File, error)
+	// Read returns the content of a regular file, links followed; more than limit bytes is an error.
+	Read(path string, limit int64) ([]byte, error)
+	// ReadDir returns the base names in a directory, sorted, links followed.
+	ReadDir(path string) ([]string, error)
+	// Put makes path what want says, atomically and durably: a new file is written beside it, given mode, owner and
+	// extended attributes, fsynced, renamed over it, and the directory fsynced. Absent removes it (an empty directory
+	// too; one that isn't empty stays and is no error). Directory creates it. Missing parents are an error.
+	Put(path string, want v1alpha1.FileState, content []byte) error
+	// Filesystem says where path (or its nearest existing parent) lies and what room there is.
+	Filesystem(path string) (v1alpha1.Filesystem, error)
+}
+
+// Units is PID 1. Every call that changes a unit waits for its job to end.
+type Units interface {
+	// Show returns the unit as PID 1 knows it; an unknown unit has LoadState "not-found" and no error.
+	Show(ctx context.Context, name string) (v1alpha1.Unit, error)
+	// Start starts the unit; a unit whose condition isn't met stays inactive and is no error (systemd's view).
+	Start(ctx context.Context, name string) error
+	// Stop stops it, cancelling a queued start; stopping what is unknown or inactive is no error.
+	Stop(ctx context.Context, name string) error
+	// Reload makes PID 1 read its unit files again and clears the failed state and start limits of the named units.
+	Reload(ctx context.Context, names ...string) error
+	// StartTransient starts a unit that exists only at run time.
+	StartTransient(ctx context.Context, unit Transient) error
+}
+
+// Transient is a unit of the host that exists only at run time.
+type Transient struct {
+	Name        string // with suffix .service
+	Description string
+	Argv        []string
+	Env         []string
+	// RestartOnFailure starts it again one second after it died of anything but a clean exit.
+	RestartOnFailure bool
+	// KillProcess leaves children alone when it is stopped (KillMode=process); otherwise the whole cgroup goes.
+	KillProcess bool
+	// NotifyReady waits until the process has told PID 1 that it is ready (Type=notify).
+	NotifyReady bool
+}
+
+// CRI reaches container runtimes.
+type CRI interface {
+	// Dial connects to endpoint (unix://…) and speaks apiVersion ("v1", "v1alpha2"; "" tries both). An endpoint that
+	// doesn't answer within ctx is an error.
+	Dial(ctx context.Context, endpoint, apiVersion string) (Runtime, error)
+}
+
+// Runtime is one CRI endpoint.
+type Runtime interface {
+	// Info asks Version, Status and RuntimeConfig.
+	Info(ctx context.Context) (v1alpha1.CRIInfo, error)
+	Sandboxes(ctx context.Context) ([]Sandbox, error)
+	// StopContainer stops with grace, then kills. What is already gone is no error, here and below.
+	StopContainer(ctx context.Context, id string, grace time.Duration) error
+	StopSandbox(ctx context.Context, id string) error
+	RemoveSandbox(ctx context.Context, id string) error
+	Images(ctx context.Context) ([]v1alpha1.Image, error)
+	// Pull pulls ref with one credential (nil: anonymous) and returns the image's ID.
+	Pull(ctx context.Context, ref string, auth *v1alpha1.RegistryAuth) (string, error)
+	Close() error
+}
+
+// Sandbox is a pod as a runtime knows it.
+type Sandbox struct {
+	ID, Namespace, Name, UID string
+	Ready                    bool
+	Containers               []SandboxContainer
+}
+
+// SandboxContainer is a container of a sandbox.
+type SandboxContainer struct {
+	ID, Name string
+	Running  bool
+	// Grace is the pod's own termination grace period (annotation io.kubernetes.pod.terminationGracePeriod); -1 unknown.
+	Grace time.Duration
+}
+
+// Pods is what is left of pods when no runtime answers for them.
+type Pods interface {
+	// Processes are the processes in the kubepods cgroups and the monitors (conmon, containerd-shim) that belong to
+	// pods of Kubernetes. Other containers' monitors (namespace moby, podman) aren't among them.
+	Processes(ctx context.Context) ([]v1alpha1.Process, error)
+	// Kill kills those processes, asking first with SIGTERM and then, after grace, with SIGKILL, and waits for their end.
+	Kill(ctx context.Context, grace time.Duration) error
+	// Detach releases what their network attachments hold: CNI DEL from the cached results, then the named network
+	// namespaces that nobody uses.
+	Detach(ctx context.Context) error
+	// Unmount unmounts the root file systems, shm and namespaces that pods of that runtime left mounted.
+	Unmount(ctx context.Context, runtime v1alpha1.RuntimeName) error
+}
+
+// Procs looks at processes.
+type Procs interface {
+	// Find returns the processes whose executable's base name is one of names.
+	Find(names ...string) ([]v1alpha1.Process, error)
+	// Environ returns the environment of a process.
+	Environ(pid int) ([]string, error)
+}
+
+// Kernel is the kernel and the system below Kubernetes.
+type Kernel interface {
+	Info() (v1alpha1.MachineInfo, error)
+	Modules() ([]string, error)
+	LoadModule(ctx context.Context, name string) error
+	// Sysctl reads a parameter by its dotted name; "" where it doesn't exist.
+	Sysctl(name string) (string, error)
+	SetSysctl(name, value string) error
+}
+
+// Commands runs programs that only look, and the target's own validators.
+type Commands interface {
+	// Output runs argv without a shell and returns its standard output; the error carries the end of standard error.
+	Output(ctx context.Context, argv []string, env []string) ([]byte, error)
+}
+
+// HTTP asks addresses of this machine and, with the kubelet's credential, the API server.
+type HTTP interface {
+	// Healthz reports whether url answers 200 within a second.
+	Healthz(ctx context.Context, url string) bool
+	// Do sends one request to the API server that the kubeconfig at path names, with its client certificate, and
+	// returns the status code and the body.
+	Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error)
+}
+
+// Clock is the machine's time.
+type Clock interface {
+	Now() time.Time
+	// SinceBoot is CLOCK_BOOTTIME: it runs through suspend and starts again at a boot.
+	SinceBoot() time.Duration
+	// Boot identifies this boot, see MachineInfo.Boot.
+	Boot() string
+	// Sleep waits for d or until ctx ends, whose error it then returns.
+	Sleep(ctx context.Context, d time.Duration) error
+}
