@@ -280,3 +280,13 @@ func (f *Facts) Dir(path string) (Dir, bool) {
 	}
 	return Dir{}, false
 }
+
+// Wants are things that a pure package asks gather to look at next. Gather repeats until nothing new is asked for.
+type Wants struct {
+	Files []string `json:"files,omitempty"` // content wanted
+	Stats []string `json:"stats,omitempty"` // only what stands there (photographed, content not needed)
+	Dirs  []string `json:"dirs,omitempty"`
+	Units []string `json:"units,omitempty"`
+	// Commands are read-only programs whose output becomes RuntimeInfo.EffectiveConfig, keyed by runtime.
+	Commands map[RuntimeName][]string `json:"commands,omitempty"`
+}
