@@ -110,6 +110,9 @@ type Staging struct {
 	// (host:port) of the loopback registry.
 	Argv []string `json:"argv,omitempty"`
 	Env  []string `json:"env,omitempty"`
+	// EnvFile names one of Files, lines of NAME=value, whose variables are added to the environment: values with secrets
+	// in them (proxies) are only known on the node.
+	EnvFile string `json:"envFile,omitempty"`
 	// Files are written into the staging directory; their paths are relative to it.
 	Files []StagedFile `json:"files,omitempty"`
 	// Dirs are empty directories made there.
