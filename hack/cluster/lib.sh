@@ -12,6 +12,9 @@ export cache cluster state PATH
 
 # shellcheck source=versions.env
 set -a && . "$here/versions.env" && set +a
+# Pinned where the other tools are.
+KIND_VERSION=$(sed -n 's#.*sigs.k8s.io/kind v\([0-9.]*\).*#\1#p' "$here/../tools/go.mod")
+export KIND_VERSION
 
 mkdir -p "$cache/log" "$cache/tmp" "$cache/bin"
 

@@ -61,3 +61,10 @@ build() {
 	exec {lock}>&-
 	say "$name: built ($((SECONDS - start)) s)"
 }
+
+# prune: what no product of this checkout has used for two weeks, and the module
+# sources, which only a build needs.
+prune() {
+	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +14 -exec rm -rf {} +
+	rm -rf "$cache/tmp"/*.?????? "$cache/gomod/cache/download"
+}
