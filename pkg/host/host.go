@@ -8,6 +8,8 @@ package host
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -23,6 +25,7 @@ type Machine struct {
 	Kernel   Kernel
 	Commands Commands
 	HTTP     HTTP
+	Stores   Stores
 	Clock    Clock
 }
 
@@ -78,6 +81,10 @@ type Transient struct {
 type CRI interface {
 	// Dial connects to endpoint (unix://…) and speaks apiVersion ("v1", "v1alpha2"; "" tries both). An endpoint that
 	// doesn't answer within ctx is an error.
+	//
+	// Two endpoints are Docker's own: one whose file is named docker.sock speaks Docker's API instead of CRI (a staged
+	// dockerd has no CRI beside it), and dockershim.sock falls back to it while the kubelet is down. What Docker can't
+	// say of a pod's network is left to Pods.Detach.
 	Dial(ctx context.Context, endpoint, apiVersion string) (Runtime, error)
 }
 
@@ -93,7 +100,15 @@ type Runtime interface {
 	Images(ctx context.Context) ([]v1alpha1.Image, error)
 	// Pull pulls ref with one credential (nil: anonymous) and returns the image's ID.
 	Pull(ctx context.Context, ref string, auth *v1alpha1.RegistryAuth) (string, error)
+	// ImageFs says where the image store is and how many bytes it uses.
+	ImageFs(ctx context.Context) (path string, used int64, err error)
 	Close() error
+}
+
+// Loader is what a Runtime has that takes images in as an archive: Docker, which knows mirrors for one registry only.
+type Loader interface {
+	// Load reads one docker-archive.
+	Load(ctx context.Context, archive io.Reader) error
 }
 
 // Sandbox is a pod as a runtime knows it.
@@ -156,6 +171,36 @@ type HTTP interface {
 	// Do sends one request to the API server that the kubeconfig at path names, with its client certificate, and
 	// returns the status code and the body.
 	Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error)
+	// Serve answers on a free port of 127.0.0.1 until stop is called, and returns the address as host:port.
+	Serve(handler http.Handler) (address string, stop func() error, err error)
+}
+
+// Stores looks below CRI, into what a runtime keeps.
+type Stores interface {
+	// Foreign returns the containers in that runtime that Kubernetes does not own.
+	Foreign(ctx context.Context, runtime v1alpha1.RuntimeName) ([]v1alpha1.Container, error)
+	// Image opens an image of that runtime's store for reading as a registry would give it; ErrNotExist when the store
+	// doesn't have it. What must be laid out on disk for that goes below scratch, a directory of the caller.
+	Image(ctx context.Context, runtime v1alpha1.RuntimeName, ref, scratch string) (*StoredImage, error)
+}
+
+// StoredImage is an image of a store: its root manifest or index, and everything below it that the store has.
+type StoredImage struct {
+	MediaType string // of the root
+	Digest    string // of the root, sha256:…
+	// Exact says that the root is what the registry once gave; otherwise references by digest don't find it.
+	Exact bool
+	// Blobs are the manifests, configurations and layers by digest, the root included.
+	Blobs map[string]Blob
+	// Close releases what was laid out in scratch.
+	Close func() error
+}
+
+// Blob is one piece of an image.
+type Blob struct {
+	MediaType string
+	Size      int64
+	Open      func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Clock is the machine's time.
