@@ -66,6 +66,8 @@ type KubeletInfo struct {
 	Healthy bool `json:"healthy"`
 	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
 	Env map[string]string `json:"env,omitempty"`
+	// Kubeadm is the kubeadm binary on the node (kubelet.KubeadmBinaries says where to look); nil when there is none.
+	Kubeadm *Binary `json:"kubeadm,omitempty"`
 }
 
 // RuntimeName names a container runtime as the --to flag does.
