@@ -27,7 +27,7 @@ fail() {
 # step NAME COMMAND…: one line on stdout; the command's own output goes to a log,
 # shown only when it fails. A command that did nothing says so by $kept.
 step() {
-	local name=$1 log start rc=0 verb=done
+	local name=$1 log start rc=0 verb="done"
 	shift
 	log=$cache/log/${name//[^a-zA-Z0-9.-]/-}.log
 	start=$SECONDS
@@ -46,6 +46,16 @@ step() {
 }
 
 keep() { : >"$kept"; }
+
+# Builds share a module cache that the last one throws away, and a cluster has one
+# name: one at a time.
+one_at_a_time() {
+	exec 9>"$cache/lock"
+	flock -n 9 || {
+		say "another build is running: waiting for it"
+		flock 9
+	}
+}
 
 # retry SECONDS COMMAND…: until it succeeds.
 retry() {

@@ -30,9 +30,13 @@ key_of() {
 
 path_of() { printf '%s/products/%s-%s\n' "$cache" "$1" "$(key_of "$1")"; }
 
+declare -A built
+
 # build NAME: prints one line; the product is at path_of NAME afterwards.
 build() {
 	local name=$1 path start log need rc=0
+	[ -z "${built[$name]:-}" ] || return 0
+	built[$name]=yes
 	for need in $(needs_of "$name"); do
 		case $need in @*) build "${need#@}" ;; esac
 	done
@@ -45,7 +49,7 @@ build() {
 	if [ -e "$path" ]; then
 		touch "$path"
 		exec {lock}>&-
-		[ -n "${quiet:-}" ] || say "$name: kept ($((SECONDS - start)) s)"
+		say "$name: kept ($((SECONDS - start)) s)"
 		return
 	fi
 	rm -rf "$path".tmp
@@ -62,9 +66,9 @@ build() {
 	say "$name: built ($((SECONDS - start)) s)"
 }
 
-# prune: what no product of this checkout has used for two weeks, and the module
-# sources, which only a build needs.
+# prune: what nothing has used for two weeks, what an interrupted build left, and
+# the modules' sources, which only a build needs.
 prune() {
 	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +14 -exec rm -rf {} +
-	rm -rf "$cache/tmp"/*.?????? "$cache/gomod/cache/download"
+	rm -rf "$cache/gomod" "${cache:?}/tmp"/*
 }
