@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -32,6 +33,19 @@ type Machine struct {
 // ErrNotExist is returned by Files.Read and Files.ReadDir for a path that isn't there.
 var ErrNotExist = errors.New("no such file or directory")
 
+// ErrLocked is returned by Files.Lock when another process holds the lock and the caller doesn't wait.
+var ErrLocked = errors.New("locked by another process")
+
+// Temp is where Put writes the new content of path before it renames it. The name is fixed so that what a crash leaves
+// behind is found and removed: CRI-O reads every file of its drop-in directory, whatever its name.
+func Temp(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	return path[:i+1] + "." + path[i+1:] + TempSuffix
+}
+
+// TempSuffix ends the names that Temp makes.
+const TempSuffix = ".kubectl-runtime-new"
+
 // Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
 // implementation was made with.
 type Files interface {
@@ -41,10 +55,20 @@ type Files interface {
 	Read(path string, limit int64) ([]byte, error)
 	// ReadDir returns the base names in a directory, sorted, links followed.
 	ReadDir(path string) ([]string, error)
-	// Put makes path what want says, atomically and durably: a new file is written beside it, given mode, owner and
-	// extended attributes, fsynced, renamed over it, and the directory fsynced. Absent removes it (an empty directory
-	// too; one that isn't empty stays and is no error). Directory creates it. Missing parents are an error.
+	// Put makes path what want says, atomically and durably: a new file is written beside it under the name Temp(path)
+	// (what stands there is overwritten), given mode, owner and extended attributes, fsynced, renamed over it, and the
+	// directory fsynced; a symbolic link goes the same way. Absent removes it (an empty directory too; one that isn't
+	// empty stays and is no error). Directory creates it, or sets mode and owner of the one that is there. Missing
+	// parents are an error, except that removing what has no parent is none.
 	Put(path string, want v1alpha1.FileState, content []byte) error
+	// Append adds data to the end of a file, which it creates with mode 0600. Nothing is fsynced: a crash may lose or cut
+	// what was added last.
+	Append(path string, data []byte) error
+	// RemoveAll removes path and everything below it, links not followed and mounts not entered.
+	RemoveAll(path string) error
+	// Lock takes the exclusive flock on the file at path, which it creates with mode 0600. It waits for it, or returns
+	// ErrLocked. The lock ends with unlock or with the process; programs that the process starts don't inherit it.
+	Lock(path string, wait bool) (unlock func(), err error)
 	// Filesystem says where path (or its nearest existing parent) lies and what room there is.
 	Filesystem(path string) (v1alpha1.Filesystem, error)
 }
@@ -59,8 +83,12 @@ type Units interface {
 	Stop(ctx context.Context, name string) error
 	// Reload makes PID 1 read its unit files again and clears the failed state and start limits of the named units.
 	Reload(ctx context.Context, names ...string) error
-	// StartTransient starts a unit that exists only at run time.
+	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that
+	// failed or ended is forgotten first.
 	StartTransient(ctx context.Context, unit Transient) error
+	// Log returns the last lines that the unit's processes wrote to the journal since its last start, newest last; empty
+	// where there are none. It serves people and never fails.
+	Log(ctx context.Context, name string, lines int) string
 }
 
 // Transient is a unit of the host that exists only at run time.
@@ -69,6 +97,9 @@ type Transient struct {
 	Description string
 	Argv        []string
 	Env         []string
+	// Stdin is what the process reads on its standard input (empty: nothing). It may hold credentials: it reaches the
+	// process through a file descriptor of memory and stands in no file, property or environment.
+	Stdin []byte
 	// RestartOnFailure starts it again one second after it died of anything but a clean exit.
 	RestartOnFailure bool
 	// KillProcess leaves children alone when it is stopped (KillMode=process); otherwise the whole cgroup goes.

@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "time"
+
 // KindPlan is the kind of a Plan document.
 const KindPlan = "Plan"
 
@@ -21,6 +23,8 @@ type Plan struct {
 	After  State `json:"after"`
 	// Evacuate are the endpoints of the runtimes whose pods must be gone before their daemons change: both ends.
 	Evacuate []RuntimeRef `json:"evacuate"`
+	// EvacuationGrace is how long a pod's own termination grace period is honoured at most; 0: 30 seconds.
+	EvacuationGrace time.Duration `json:"evacuationGrace,omitempty"`
 	// Modules and Sysctls are loaded and set going forward, never unset.
 	Modules []string `json:"modules,omitempty"`
 	Sysctls []Sysctl `json:"sysctls,omitempty"`

@@ -53,6 +53,9 @@ type Run struct {
 	Boot string `json:"boot,omitempty"`
 	// Deadline is on CLOCK_BOOTTIME, in nanoseconds; 0: none.
 	Deadline int64 `json:"deadline,omitempty"`
+	// ConfirmTimeout and StageTimeout are what the deadlines of the phases applied and staged are made from.
+	ConfirmTimeout time.Duration `json:"confirmTimeout,omitempty"`
+	StageTimeout   time.Duration `json:"stageTimeout,omitempty"`
 	// DeadlineIn is the time left when the record was read; negative: passed.
 	DeadlineIn time.Duration `json:"deadlineIn,omitempty"`
 	// Restore is what the node must get back of the API's side when the run ends without its plugin.
