@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -36,16 +35,6 @@ var ErrNotExist = errors.New("no such file or directory")
 // ErrLocked is returned by Files.Lock when another process holds the lock and the caller doesn't wait.
 var ErrLocked = errors.New("locked by another process")
 
-// Temp is where Put writes the new content of path before it renames it. The name is fixed so that what a crash leaves
-// behind is found and removed: CRI-O reads every file of its drop-in directory, whatever its name.
-func Temp(path string) string {
-	i := strings.LastIndexByte(path, '/')
-	return path[:i+1] + "." + path[i+1:] + TempSuffix
-}
-
-// TempSuffix ends the names that Temp makes.
-const TempSuffix = ".kubectl-runtime-new"
-
 // Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
 // implementation was made with.
 type Files interface {
@@ -55,12 +44,14 @@ type Files interface {
 	Read(path string, limit int64) ([]byte, error)
 	// ReadDir returns the base names in a directory, sorted, links followed.
 	ReadDir(path string) ([]string, error)
-	// Put makes path what want says, atomically and durably: a new file is written beside it under the name Temp(path)
-	// (what stands there is overwritten), given mode, owner and extended attributes, fsynced, renamed over it, and the
-	// directory fsynced; a symbolic link goes the same way. Absent removes it (an empty directory too; one that isn't
+	// Put makes path what want says, atomically and durably: a new file is written under a temporary name on the same
+	// file system, given mode, owner and extended attributes, fsynced, renamed over it, and the directory fsynced; a
+	// symbolic link goes the same way. Absent removes it (an empty directory too; one that isn't
 	// empty stays and is no error). Directory creates it, or sets mode and owner of the one that is there. Missing
 	// parents are an error, except that removing what has no parent is none.
 	Put(path string, want v1alpha1.FileState, content []byte) error
+	// Sweep removes the temporary names that Put left for any of paths in a process that is no more.
+	Sweep(paths ...string) error
 	// Append adds data to the end of a file, which it creates with mode 0600. Nothing is fsynced: a crash may lose or cut
 	// what was added last.
 	Append(path string, data []byte) error
