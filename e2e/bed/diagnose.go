@@ -1,0 +1,81 @@
+//go:build e2e
+
+package bed
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Diagnose prints what the node and the cluster say about the time since: for people who read a failure.
+func (b *Bed) Diagnose(t *testing.T, n *Node, since time.Time) {
+	t.Helper()
+	ctx, cancel := contextOf(t, time.Minute)
+	defer cancel()
+	var report strings.Builder
+	section := func(title, script string, lines int) {
+		out, err := n.Run(ctx, script)
+		if err != nil {
+			fmt.Fprintln(&report, err)
+		}
+		fmt.Fprintf(&report, "--- %s: %s\n%s\n", n.Name, title, tail(string(out), lines))
+	}
+	from := fmt.Sprintf("@%d", since.Unix())
+	section("run record", "f=$(ls -t "+RunsDir+"/*/run.json 2>/dev/null | head -n 1); [ -z \"$f\" ] || cat \"$f\"", 60)
+	section("run progress", "f=$(ls -t "+RunsDir+"/*/progress.jsonl 2>/dev/null | head -n 1); [ -z \"$f\" ] || cat \"$f\"", 80)
+	for _, unit := range []string{"kubectl-runtime*", "crio", "containerd", "kubelet"} {
+		section("journal of "+unit, fmt.Sprintf("journalctl --no-pager --output=short-precise --since=%s --unit='%s'", from, unit), 60)
+	}
+	section("units", "systemctl list-units --all --plain --no-legend --no-pager 'kubectl-runtime*' kubelet.service containerd.service crio.service", 20)
+	report.WriteString(b.clusterState(ctx, n))
+	t.Log(report.String())
+}
+
+func (b *Bed) clusterState(ctx context.Context, n *Node) string {
+	var report strings.Builder
+	fmt.Fprintf(&report, "--- %s: pods\n", n.Name)
+	if pods, err := n.Pods(ctx); err != nil {
+		fmt.Fprintln(&report, err)
+	} else {
+		for i := range pods {
+			fmt.Fprintln(&report, describePod(&pods[i]))
+		}
+	}
+	if o, err := n.Object(ctx); err == nil {
+		fmt.Fprintf(&report, "--- %s: runtime %s, Ready %t, unschedulable %t, annotations %v\n", n.Name,
+			o.Status.NodeInfo.ContainerRuntimeVersion, Ready(o), o.Spec.Unschedulable, o.Annotations)
+	}
+	fmt.Fprintln(&report, "--- events")
+	events, err := b.Client.CoreV1().Events("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		fmt.Fprintln(&report, err)
+		return report.String()
+	}
+	var lines []string
+	for _, e := range events.Items {
+		if e.Type != "Normal" || e.InvolvedObject.Kind == "Node" {
+			lines = append(lines, fmt.Sprintf("%s %s/%s %s: %s", e.LastTimestamp.Format(time.TimeOnly), e.InvolvedObject.Namespace, e.InvolvedObject.Name, e.Reason, e.Message))
+		}
+	}
+	report.WriteString(tail(strings.Join(lines, "\n"), 30) + "\n")
+	return report.String()
+}
+
+// gone waits until no pod of a namespace with the label app=app is left.
+func (b *Bed) gone(ctx context.Context, namespace, app string) error {
+	return Await(ctx, 45*time.Second, 250*time.Millisecond, func(ctx context.Context) string {
+		list, err := b.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + app})
+		switch {
+		case err != nil:
+			return err.Error()
+		case len(list.Items) > 0:
+			return describePod(&list.Items[0]) + " is still there"
+		}
+		return ""
+	})
+}

@@ -1,0 +1,228 @@
+//go:build e2e
+
+package bed
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// Home is the runtime on which the bed's nodes start and end each test.
+const Home = "containerd"
+
+// Worker gives a test the index-th worker: Ready on containerd, schedulable, no run open. When the test ends the node
+// must be so again, or is taken there and the test fails: the next one must find what it expects.
+func (b *Bed) Worker(t *testing.T, index int) *Node {
+	t.Helper()
+	n := b.Workers(t)[index]
+	started := time.Now()
+	if err := Await(t.Context(), 30*time.Second, time.Second, n.unfit); err != nil {
+		t.Fatalf("%s isn't fit for a test; an earlier one left it so: %v", n.Name, err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.Diagnose(t, n, started)
+		}
+	})
+	t.Cleanup(func() {
+		ctx, cancel := contextOf(t, 6*time.Minute)
+		defer cancel()
+		if err := b.settle(ctx, t, n); err != nil {
+			t.Errorf("%s was not left as it was found: %v", n.Name, err)
+		}
+	})
+	return n
+}
+
+// unfit says what keeps the node from being as every test expects it.
+func (n *Node) unfit(ctx context.Context) string {
+	if missing := n.missing(ctx, Home); missing != "" {
+		return missing
+	}
+	o, err := n.Object(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	if o.Spec.Unschedulable {
+		return "it is cordoned"
+	}
+	run, err := n.OpenRun(ctx)
+	switch {
+	case err != nil:
+		return err.Error()
+	case run != nil:
+		return fmt.Sprintf("run %s is open (%s)", run.ID, run.Phase)
+	}
+	return ""
+}
+
+// settle waits until the node is fit again. An open run is given the time to end by itself; what is still wrong then
+// is repaired, for the next test's sake, and reported.
+func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node) error {
+	wait := 20 * time.Second
+	if run, err := n.OpenRun(ctx); err == nil && run != nil {
+		wait = 3 * time.Minute
+	}
+	wrong := Await(ctx, wait, time.Second, n.unfit)
+	if wrong == nil {
+		return nil
+	}
+	for _, step := range []struct {
+		wrong  func(o *corev1.Node) bool
+		repair func() error
+	}{
+		{func(o *corev1.Node) bool { return !strings.HasPrefix(o.Status.NodeInfo.ContainerRuntimeVersion, Home) }, func() error {
+			s := b.Start(t, []string{"rollback", n.Name, "--yes"}).Wait(t, 3*time.Minute)
+			t.Logf("rolled back for the next test:\n%s", s.Transcript())
+			return nil
+		}},
+		{func(o *corev1.Node) bool { return o.Spec.Unschedulable }, func() error { return n.Cordon(ctx, false) }},
+	} {
+		o, err := n.Object(ctx)
+		if err != nil {
+			return err
+		}
+		if step.wrong(o) {
+			if err := step.repair(); err != nil {
+				return fmt.Errorf("%w; repairing it: %w", wrong, err)
+			}
+		}
+	}
+	if err := Await(ctx, time.Minute, time.Second, n.unfit); err != nil {
+		return fmt.Errorf("%w; it could not be repaired: %w", wrong, err)
+	}
+	return fmt.Errorf("%w (repaired)", wrong)
+}
+
+// Photo photographs the node as soon as nothing on it is without an owner; pods that are on their way in or out have
+// a minute for it.
+func (n *Node) Photo(t *testing.T) *photo.Photo {
+	t.Helper()
+	var taken *photo.Photo
+	Must(t, "a settled photograph of "+n.Name, time.Minute, func(ctx context.Context) string {
+		var err error
+		if taken, err = n.take(ctx); err != nil {
+			return err.Error()
+		}
+		return strings.Join(taken.Orphans, "; ")
+	})
+	return taken
+}
+
+func (n *Node) take(ctx context.Context) (*photo.Photo, error) {
+	pods, err := n.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return photo.Take(ctx, n, pods)
+}
+
+// Differences photographs the node once and compares.
+func (n *Node) Differences(t *testing.T, before *photo.Photo) []string {
+	t.Helper()
+	now, err := n.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return photo.Diff(before, now, photo.Always)
+}
+
+// Same waits until the node is as it was photographed, up to what may differ, and fails with the differences.
+func (n *Node) Same(t *testing.T, before *photo.Photo, allowed ...[]photo.Allowance) {
+	t.Helper()
+	all := photo.Always
+	for _, list := range allowed {
+		all = append(all, list...)
+	}
+	var diff []string
+	err := Await(t.Context(), 45*time.Second, time.Second, func(ctx context.Context) string {
+		now, err := n.take(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		diff = photo.Diff(before, now, all)
+		if len(diff) > 0 {
+			return fmt.Sprintf("%d differences", len(diff))
+		}
+		return ""
+	})
+	if err != nil {
+		t.Errorf("%s isn't as it was photographed (%v):\n  %s", n.Name, err, strings.Join(diff, "\n  "))
+	}
+}
+
+// Ours lists what the product left in the cluster for a node: pods, the Lease and the cordon of somebody who isn't
+// there any more.
+func (b *Bed) Ours(ctx context.Context, n *Node) ([]string, error) {
+	var found []string
+	pods, err := n.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods {
+		if strings.Contains(pod.Name, "kubectl-runtime") && !strings.HasSuffix(pod.Name, n.Name) || strings.Contains(pod.Labels["app.kubernetes.io/managed-by"], "kubectl-runtime") {
+			found = append(found, fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name))
+		}
+	}
+	leases, err := b.Client.CoordinationV1().Leases("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, lease := range leases.Items {
+		if lease.Name == "kubectl-runtime-"+n.Name && lease.Namespace != "kube-node-lease" {
+			expired := lease.Spec.RenewTime == nil || lease.Spec.LeaseDurationSeconds == nil ||
+				time.Since(lease.Spec.RenewTime.Time) > time.Duration(*lease.Spec.LeaseDurationSeconds)*time.Second
+			if !expired && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" {
+				found = append(found, fmt.Sprintf("lease %s/%s held by %s", lease.Namespace, lease.Name, *lease.Spec.HolderIdentity))
+			}
+		}
+	}
+	return found, nil
+}
+
+// NothingOfOurs waits until no pod and no live Lease of the product is left for the node, and fails naming them.
+func (b *Bed) NothingOfOurs(t *testing.T, n *Node, timeout time.Duration) {
+	t.Helper()
+	err := Await(t.Context(), timeout, 500*time.Millisecond, func(ctx context.Context) string {
+		found, err := b.Ours(ctx, n)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(found, ", ")
+	})
+	if err != nil {
+		t.Errorf("something of ours remains for %s: %v", n.Name, err)
+	}
+}
+
+// LastRun returns the newest run on the node that isn't in known.
+func (n *Node) LastRun(t *testing.T, known []v1alpha1.Run) *v1alpha1.Run {
+	t.Helper()
+	runs, err := n.Runs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(runs) <= len(known) {
+		return nil
+	}
+	return &runs[len(runs)-1]
+}
+
+// Known are the runs that the node already has.
+func (n *Node) Known(t *testing.T) []v1alpha1.Run {
+	t.Helper()
+	runs, err := n.Runs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runs
+}

@@ -1,0 +1,26 @@
+//go:build e2e
+
+package photo
+
+import "regexp"
+
+func allow(line, why string) Allowance { return Allowance{regexp.MustCompile(line), why} }
+
+// Kept is what a run that was kept, or undone, may leave behind.
+var Kept = []Allowance{
+	allow(`^ours (runs|runs/r-[0-9a-f]{8}|runs/r-[0-9a-f]{8}/(plan\.json|run\.json|progress\.jsonl))$`, "the kept run: rollback needs it, and people read it"),
+	allow(`^ours (\.|blobs|blobs/[0-9a-f]{64}|lock|actor\.lock)$`, "the kept run's bytes, and the lock files, which are empty"),
+}
+
+// Always differs whatever was done: what the kubelet and the cluster write on their own.
+var Always = []Allowance{
+	allow(`^file /var/lib/kubelet/(allocated|actuated)_pods_state$`, "the kubelet's own checkpoint: names pods by their UID"),
+	allow(`^file /var/lib/kubelet/(cpu|memory|dra)_manager_state$`, "the kubelet's own checkpoint: names pods by their UID"),
+}
+
+// Restarted is what a restart of a kind node's container changes by itself.
+var Restarted = []Allowance{
+	allow(`^file /etc/(hosts|hostname|resolv\.conf)$`, "written by the container engine at each start"),
+	allow(`^file /etc/machine-id$`, "written by the node image's entrypoint at each start"),
+	allow(`^mount `, "the engine and systemd mount anew; what pods left is still counted"),
+}
