@@ -1,0 +1,207 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+)
+
+// ErrUnknown is returned for a run that the journal doesn't have.
+var ErrUnknown = errors.New("no such run on this node")
+
+// BusyError says that another run is open.
+type BusyError struct{ Open v1alpha1.Run }
+
+func (e *BusyError) Error() string {
+	by := e.Open.By
+	if by == "" {
+		by = "somebody unnamed"
+	}
+	return fmt.Sprintf("run %s (to %s, %s) is open on this node since %s, started by %s",
+		e.Open.ID, e.Open.To, e.Open.Phase, e.Open.Created.UTC().Format(time.RFC3339), by)
+}
+
+// PhaseError says that the run's phase doesn't allow what was asked.
+type PhaseError struct {
+	Run v1alpha1.Run
+	// Wanted are the phases that would have allowed it.
+	Wanted []v1alpha1.Phase
+}
+
+func (e *PhaseError) Error() string {
+	s := fmt.Sprintf("run %s is %s", e.Run.ID, e.Run.Phase)
+	if e.Run.Reason != "" {
+		s += " (" + e.Run.Reason + ")"
+	}
+	return s
+}
+
+// CorruptError says that a record can't be read. Records are replaced atomically, so this is never a crash's doing.
+type CorruptError struct {
+	Path string
+	Err  error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("the run's record %s can't be read (%v): it was damaged or written by another program; nothing is "+
+		"decided on it", e.Path, e.Err)
+}
+
+// Unwrap returns what was wrong with the record.
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+const recordLimit = 16 << 20
+
+var (
+	runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
+
+	phases = []v1alpha1.Phase{
+		v1alpha1.PhaseStaging, v1alpha1.PhaseStaged, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied, v1alpha1.PhaseConfirmed,
+		v1alpha1.PhaseRollingBack, v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved, v1alpha1.PhaseStuck,
+	}
+)
+
+// ValidID reports whether id can name a run: "r-" and eight hexadecimal digits.
+func ValidID(id string) bool { return runID.MatchString(id) }
+
+// decodeRun reads a record and refuses everything that this program would not have written.
+func decodeRun(id string, data []byte) (v1alpha1.Run, error) {
+	var r v1alpha1.Run
+	if err := decode(data, &r); err != nil {
+		return v1alpha1.Run{}, err
+	}
+	switch {
+	case r.APIVersion != v1alpha1.APIVersion || r.Kind != v1alpha1.KindRun:
+		return v1alpha1.Run{}, fmt.Errorf("it is a %q of %q", r.Kind, r.APIVersion)
+	case r.ID != id:
+		return v1alpha1.Run{}, fmt.Errorf("it is the record of run %q", r.ID)
+	case !slices.Contains(phases, r.Phase):
+		return v1alpha1.Run{}, fmt.Errorf("unknown phase %q", r.Phase)
+	}
+	return r, nil
+}
+
+func decode(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("there is more than one document in it")
+	}
+	return nil
+}
+
+func encode(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	return append(data, '\n'), err
+}
+
+// Load returns the run's record, with the time left until its deadline.
+func (j *Journal) Load(id string) (v1alpha1.Run, error) {
+	if !ValidID(id) {
+		return v1alpha1.Run{}, fmt.Errorf("%q: %w", id, ErrUnknown)
+	}
+	r, err := j.read(id)
+	if err != nil {
+		return v1alpha1.Run{}, err
+	}
+	if r.Deadline != 0 {
+		r.DeadlineIn = time.Duration(r.Deadline) - j.clock.SinceBoot()
+		if r.Boot != j.clock.Boot() {
+			r.DeadlineIn = -1
+		}
+	}
+	return r, nil
+}
+
+func (j *Journal) read(id string) (v1alpha1.Run, error) {
+	name := j.path("runs", id, "run.json")
+	data, err := j.files.Read(name, recordLimit)
+	if errors.Is(err, host.ErrNotExist) {
+		return v1alpha1.Run{}, fmt.Errorf("%s: %w", id, ErrUnknown)
+	}
+	if err != nil {
+		return v1alpha1.Run{}, fmt.Errorf("reading the run's record: %w", err)
+	}
+	r, err := decodeRun(id, data)
+	if err != nil {
+		return v1alpha1.Run{}, &CorruptError{Path: name, Err: err}
+	}
+	return r, nil
+}
+
+// Runs returns all runs, newest first. Records that can't be read are left out and make the error.
+func (j *Journal) Runs() ([]v1alpha1.Run, error) {
+	names, err := j.files.ReadDir(j.path("runs"))
+	if errors.Is(err, host.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	var runs []v1alpha1.Run
+	var bad []error
+	for _, name := range names {
+		if !ValidID(name) {
+			continue
+		}
+		r, err := j.Load(name)
+		switch {
+		case errors.Is(err, ErrUnknown): // created, but a crash came before the record: nothing happened
+		case err != nil:
+			bad = append(bad, err)
+		default:
+			runs = append(runs, r)
+		}
+	}
+	slices.SortStableFunc(runs, func(a, b v1alpha1.Run) int {
+		if c := b.Created.Compare(a.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(b.ID, a.ID)
+	})
+	return runs, errors.Join(bad...)
+}
+
+// OpenRun returns the run that is open, nil when there is none. A record that can't be read is an error: it might be open.
+func (j *Journal) OpenRun() (*v1alpha1.Run, error) {
+	runs, err := j.Runs()
+	for i := range runs {
+		if runs[i].Phase.Open() {
+			return &runs[i], err
+		}
+	}
+	return nil, err
+}
+
+// Plan returns the run's plan.
+func (j *Journal) Plan(id string) (*v1alpha1.Plan, error) {
+	if !ValidID(id) {
+		return nil, fmt.Errorf("%q: %w", id, ErrUnknown)
+	}
+	name := j.path("runs", id, "plan.json")
+	data, err := j.files.Read(name, recordLimit)
+	if errors.Is(err, host.ErrNotExist) {
+		return nil, fmt.Errorf("the plan of %s: %w", id, ErrUnknown)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the run's plan: %w", err)
+	}
+	p := new(v1alpha1.Plan)
+	if err := decode(data, p); err != nil {
+		return nil, &CorruptError{Path: name, Err: err}
+	}
+	if p.Run != id || p.Kind != v1alpha1.KindPlan {
+		return nil, &CorruptError{Path: name, Err: fmt.Errorf("it is the %s of run %q", p.Kind, p.Run)}
+	}
+	return p, nil
+}
