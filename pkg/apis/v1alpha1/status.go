@@ -50,16 +50,18 @@ type NodeStatus struct {
 	Runtime        RuntimeName `json:"runtime,omitempty"`
 	RuntimeVersion string      `json:"runtimeVersion,omitempty"`
 	Endpoint       string      `json:"endpoint,omitempty"`
-	KubeletVersion string      `json:"kubeletVersion,omitempty"`
-	State          NodeState   `json:"state"`
-	Reason         string      `json:"reason,omitempty"`
-	LastRun        *LastRun    `json:"lastRun,omitempty"`
-	Ready          bool        `json:"ready"`
-	Schedulable    bool        `json:"schedulable"`
-	ControlPlane   bool        `json:"controlPlane,omitempty"`
-	OSImage        string      `json:"osImage,omitempty"`
-	Kernel         string      `json:"kernel,omitempty"`
-	Architecture   string      `json:"architecture,omitempty"`
+	// KubeadmSocket is the endpoint in kubeadm's annotation on the node.
+	KubeadmSocket  string    `json:"kubeadmSocket,omitempty"`
+	KubeletVersion string    `json:"kubeletVersion,omitempty"`
+	State          NodeState `json:"state"`
+	Reason         string    `json:"reason,omitempty"`
+	LastRun        *LastRun  `json:"lastRun,omitempty"`
+	Ready          bool      `json:"ready"`
+	Schedulable    bool      `json:"schedulable"`
+	ControlPlane   bool      `json:"controlPlane,omitempty"`
+	OSImage        string    `json:"osImage,omitempty"`
+	Kernel         string    `json:"kernel,omitempty"`
+	Architecture   string    `json:"architecture,omitempty"`
 	// Facts are what the node itself told, where it was asked.
 	Facts *Facts `json:"facts,omitempty"`
 }

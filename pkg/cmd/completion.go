@@ -1,0 +1,65 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// addCompletion adds cobra's completion scripts, and the file that kubectl itself asks for a plugin's completion.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.AddCommand(&cobra.Command{
+			Use:   "kubectl",
+			Short: "Generate the file by which kubectl completes this plugin",
+			Long: fmt.Sprintf(`Generate the file by which kubectl completes this plugin.
+
+Put it on your PATH under the name that kubectl looks for:
+
+	%[1]s completion kubectl > ~/.local/bin/%[2]s
+	chmod +x ~/.local/bin/%[2]s`, root.CommandPath(), shimName(root.CommandPath())),
+			Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "#!/usr/bin/env sh\nexec %s __complete \"$@\"\n", root.CommandPath())
+				return err
+			},
+		})
+	}
+}
+
+// shimName is the file name that kubectl looks for: "kubectl runtime" → kubectl_complete-runtime.
+func shimName(name string) string {
+	plugin := strings.ReplaceAll(strings.TrimPrefix(name, "kubectl "), "-", "_")
+	return "kubectl_complete-" + plugin
+}
+
+// completeNodes completes names of nodes that aren't on the command line yet.
+func (p *program) completeNodes(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const nothing = cobra.ShellCompDirectiveNoFileComp
+	client, _, err := p.clients(p.ui())
+	if err != nil {
+		return nil, nothing
+	}
+	seen := map[string]bool{}
+	for _, a := range args {
+		seen[a] = true
+	}
+	list, err := client.CoreV1().Nodes().List(cmd.Context(), metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, nothing
+	}
+	var names []cobra.Completion
+	for i := range list.Items {
+		n := nodeStatus(&list.Items[i])
+		if !seen[n.Metadata.Name] && strings.HasPrefix(n.Metadata.Name, prefix) {
+			names = append(names, cobra.CompletionWithDesc(n.Metadata.Name, strings.TrimSpace(string(n.Runtime)+" "+n.RuntimeVersion)))
+		}
+	}
+	return names, nothing
+}

@@ -1,0 +1,64 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// The exit codes. docs/exit-codes.md tells them to people.
+const (
+	codeDone        = 0
+	codeError       = 1
+	codeChanges     = 2
+	codeRolledBack  = 3
+	codeStuck       = 4
+	codeInterrupted = 130
+)
+
+// ended ends the program with a code when everything has been said already.
+type ended struct{ code int }
+
+func (e ended) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// Run executes the command line and returns the exit code: the one place where errors become codes.
+func Run(ctx context.Context, front Front, args []string) int {
+	p := newProgram(front)
+	root := p.command()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var end ended
+	switch {
+	case err == nil:
+		return codeDone
+	case errors.As(err, &end):
+		return end.code
+	case ctx.Err() != nil:
+		p.ui().Say("Interrupted: nothing was changed.")
+		return codeInterrupted
+	}
+	p.ui().Error(explain(err))
+	return codeError
+}
+
+// explain turns errors of the libraries into sentences that say what to do.
+func explain(err error) error {
+	var reach *url.Error
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return errors.New("no cluster is configured: set KUBECONFIG, or name a file with --kubeconfig")
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the API server doesn't accept the credentials of this kubeconfig: %w", err)
+	case errors.As(err, &reach):
+		at, parseErr := url.Parse(reach.URL)
+		if parseErr != nil {
+			return err
+		}
+		return fmt.Errorf("can't reach the API server at %s://%s: %w", at.Scheme, at.Host, reach.Err)
+	}
+	return err
+}

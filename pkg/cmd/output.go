@@ -1,0 +1,121 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/kubectl/pkg/cmd/get"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// outputFlags are the output flags of kubectl get.
+type outputFlags struct {
+	print *get.PrintFlags
+}
+
+func newOutputFlags() *outputFlags {
+	format, noHeaders := "", false
+	return &outputFlags{print: &get.PrintFlags{
+		OutputFormat:       &format,
+		NoHeaders:          &noHeaders,
+		NamePrintFlags:     genericclioptions.NewNamePrintFlags(""),
+		TemplateFlags:      genericclioptions.NewKubeTemplatePrintFlags(),
+		CustomColumnsFlags: get.NewCustomColumnsPrintFlags(),
+		// No flags for labels, sorting and managed fields: these documents have none of that.
+		JSONYamlPrintFlags: nil,
+		HumanReadableFlags: &get.HumanPrintFlags{},
+	}}
+}
+
+func (f *outputFlags) add(cmd *cobra.Command) {
+	f.print.AddFlags(cmd)
+	// Set after AddFlags, which would offer --show-managed-fields.
+	f.print.JSONYamlPrintFlags = genericclioptions.NewJSONYamlPrintFlags()
+	cmd.Flags().Lookup("output").Usage = "Output format: " + formatsUsage(f.print.AllowedFormats())
+}
+
+func formatsUsage(formats []string) string {
+	text := ""
+	for i, f := range formats {
+		if i > 0 {
+			text += "|"
+		}
+		text += f
+	}
+	return text
+}
+
+// toOutput returns the output that the flags ask for.
+func (f *outputFlags) toOutput() (*output, error) {
+	p, err := f.print.ToPrinter()
+	if err != nil {
+		return nil, err
+	}
+	format := *f.print.OutputFormat
+	return &output{printer: p, human: format == "" || format == "wide", format: format}, nil
+}
+
+// output prints either a table for people or documents for programs.
+type output struct {
+	printer printers.ResourcePrinter
+	format  string
+	human   bool
+}
+
+// list prints documents, as a table where that is wanted.
+func (o *output) list(w io.Writer, kind string, docs []any, table *metav1.Table) error {
+	if o.human {
+		return o.printer.PrintObj(table, w)
+	}
+	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": v1alpha1.APIVersion, "kind": kind + "List"}}
+	for _, d := range docs {
+		u, err := o.object(d)
+		if err != nil {
+			return err
+		}
+		list.Items = append(list.Items, *u)
+	}
+	return o.printer.PrintObj(list, w)
+}
+
+// one prints a single document; table has its one row.
+func (o *output) one(w io.Writer, doc any, table *metav1.Table) error {
+	if o.human {
+		return o.printer.PrintObj(table, w)
+	}
+	u, err := o.object(doc)
+	if err != nil {
+		return err
+	}
+	return o.printer.PrintObj(u, w)
+}
+
+// object makes a document what kubectl's printers take. By name, a document is the node it tells of, so that
+// "-o name" can be piped to kubectl.
+func (o *output) object(doc any) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	obj, err := runtime.Decode(unstructured.UnstructuredJSONScheme, data)
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return nil, fmt.Errorf("encoding: %T isn't a single document", obj)
+	}
+	if o.format == "name" {
+		u.SetAPIVersion("v1")
+		u.SetKind("Node")
+	}
+	return u, nil
+}
