@@ -1,0 +1,146 @@
+package hostpod
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Labels of our pods. Who manages them is the recommended label; the rest tells them apart.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelComponent = "app.kubernetes.io/component"
+	LabelPurpose   = "kubectl-runtime/purpose"
+	ManagedBy      = "kubectl-runtime"
+)
+
+// The components.
+const (
+	ComponentHost   = "host"
+	ComponentCanary = "canary"
+)
+
+// Purpose says why a pod is on a node.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeSwitch Purpose = "switch" // the node's Lease is held as long as it lives
+	PurposeGather Purpose = "gather" // only looks
+)
+
+// Container is the name of the one container of our pods.
+const Container = "agent"
+
+// path is what programs of the host are found by, in the pod and in the host's namespaces alike: an image's own PATH
+// means nothing there.
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Options say what the pod on a node is to be.
+type Options struct {
+	Namespace string
+	Node      *corev1.Node
+	Image     Image
+	Purpose   Purpose
+	// Lifetime ends a pod that everybody forgot.
+	Lifetime time.Duration
+	// Suffix makes the name one of its own.
+	Suffix string
+}
+
+// Build returns the privileged pod in the host's namespaces. The image only has to exist: the host's own programs are
+// mounted over it, read-only and without creating anything on the host.
+//
+// The node is its controller, as it is of static pods: drain then leaves the decision to the filters behind its check
+// for controllers, and the pod goes when the node goes.
+func Build(o Options) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      Name(o.Node.Name, "", o.Suffix),
+			Namespace: o.Namespace,
+			Labels: map[string]string{
+				LabelManagedBy: ManagedBy,
+				LabelComponent: ComponentHost,
+				LabelPurpose:   string(o.Purpose),
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "Node", Name: o.Node.Name, UID: o.Node.UID, Controller: new(true),
+			}},
+		},
+		Spec: corev1.PodSpec{
+			NodeName:    o.Node.Name,
+			HostPID:     true,
+			HostIPC:     true,
+			HostNetwork: true,
+			// Always: after the node's runtime was replaced the kubelet starts it again under the new one, and no
+			// admission is needed for that.
+			RestartPolicy:                 corev1.RestartPolicyAlways,
+			DNSPolicy:                     corev1.DNSDefault,
+			PriorityClassName:             "system-node-critical",
+			TerminationGracePeriodSeconds: new(int64(1)),
+			ActiveDeadlineSeconds:         new(int64(o.Lifetime / time.Second)),
+			AutomountServiceAccountToken:  new(false),
+			EnableServiceLinks:            new(false),
+			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			Containers: []corev1.Container{{
+				Name:            Container,
+				Image:           o.Image.Ref,
+				ImagePullPolicy: pullPolicy(o.Image),
+				Command:         []string{"sleep", "2147483647"},
+				Env:             []corev1.EnvVar{{Name: "PATH", Value: path}},
+				SecurityContext: &corev1.SecurityContext{
+					Privileged: new(true),
+					// An image may name another user, as pause does: nsenter would be refused.
+					RunAsUser:    new(int64(0)),
+					RunAsGroup:   new(int64(0)),
+					RunAsNonRoot: new(false),
+				},
+			}},
+		},
+	}
+	for _, dir := range hostDirs(o.Node.Status.NodeInfo.Architecture) {
+		name := "host" + strings.ReplaceAll(dir, "/", "-")
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			// Directory: the mount fails where there is none, instead of making one.
+			HostPath: &corev1.HostPathVolumeSource{Path: dir, Type: new(corev1.HostPathDirectory)},
+		}})
+		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
+			corev1.VolumeMount{Name: name, MountPath: dir, ReadOnly: true})
+	}
+	return pod
+}
+
+// hostDirs are where programs and what they link against live. The dynamic linker's path is part of the architecture's
+// ABI: /lib64 on amd64, /lib on arm64.
+func hostDirs(arch string) []string {
+	dirs := []string{"/usr", "/bin", "/sbin", "/lib"}
+	if arch == "amd64" {
+		dirs = append(dirs, "/lib64")
+	}
+	return dirs
+}
+
+func pullPolicy(i Image) corev1.PullPolicy {
+	if i.Given {
+		return corev1.PullIfNotPresent
+	}
+	return corev1.PullNever
+}
+
+// maxName keeps names a DNS label: longer ones become a pod's hostname in surprising ways.
+const maxName = 63
+
+// Name is the name of one of our pods on a node; kind tells the pods of one node apart.
+func Name(node, kind, suffix string) string {
+	head, tail := ManagedBy+"-", "-"+suffix
+	if kind != "" {
+		tail = "-" + kind + tail
+	}
+	node = strings.ReplaceAll(node, ".", "-")
+	if room := maxName - len(head) - len(tail); len(node) > room {
+		node = strings.TrimRight(node[:room], "-")
+	}
+	return head + node + tail
+}

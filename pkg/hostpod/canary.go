@@ -1,0 +1,77 @@
+package hostpod
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// CanaryPort is where the canary answers.
+const CanaryPort = 8080
+
+// CanaryOptions say what the canary is to be.
+type CanaryOptions struct {
+	// Host is the pod that the canary goes with.
+	Host *corev1.Pod
+	// Agent is the sha256 of the agent on the node.
+	Agent    string
+	Image    Image
+	Lifetime time.Duration
+	Suffix   string
+}
+
+// BuildCanary returns the pod that proves what a pod in the host's network can't: that the runtime gives pods a
+// network, and that the kubelet's probes reach them through it. It has no privileges; the agent, mounted as one file,
+// is all it runs.
+func BuildCanary(o CanaryOptions) *corev1.Pod {
+	node := o.Host.Spec.NodeName
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      Name(node, ComponentCanary, o.Suffix),
+			Namespace: o.Host.Namespace,
+			Labels: map[string]string{
+				LabelManagedBy: ManagedBy,
+				LabelComponent: ComponentCanary,
+				LabelPurpose:   string(PurposeSwitch),
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "Pod", Name: o.Host.Name, UID: o.Host.UID, Controller: new(true),
+			}},
+		},
+		Spec: corev1.PodSpec{
+			NodeName: node,
+			// Never: a canary that ends has failed, and starting it again would hide that.
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			TerminationGracePeriodSeconds: new(int64(1)),
+			ActiveDeadlineSeconds:         new(int64(o.Lifetime / time.Second)),
+			AutomountServiceAccountToken:  new(false),
+			EnableServiceLinks:            new(false),
+			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			SecurityContext:               &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			Containers: []corev1.Container{{
+				Name:            Container,
+				Image:           o.Image.Ref,
+				ImagePullPolicy: pullPolicy(o.Image),
+				Command:         []string{"/agent", "canary", "--listen", ":8080"},
+				VolumeMounts:    []corev1.VolumeMount{{Name: "agent", MountPath: "/agent", ReadOnly: true}},
+				ReadinessProbe: &corev1.Probe{
+					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(CanaryPort)}},
+					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,
+				},
+				SecurityContext: &corev1.SecurityContext{
+					// The agent's file belongs to root and nobody else may run it.
+					RunAsUser:                new(int64(0)),
+					RunAsNonRoot:             new(false),
+					AllowPrivilegeEscalation: new(false),
+					ReadOnlyRootFilesystem:   new(true),
+					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			}},
+			Volumes: []corev1.Volume{{Name: "agent", VolumeSource: corev1.VolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: AgentPath(o.Agent), Type: new(corev1.HostPathFile)},
+			}}},
+		},
+	}
+}

@@ -1,0 +1,82 @@
+package hostpod
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+)
+
+// Canary is the proof that pods with a network work on the node.
+type Canary struct{ pod *Pod }
+
+// StartCanary creates the canary beside the pod. The agent must stand on the node (EnsureAgent).
+func (p *Pod) StartCanary(ctx context.Context, lifetime time.Duration) (*Canary, error) {
+	c := &Pod{client: p.client, exec: p.exec, image: p.image, agent: p.agent, pause: p.pause}
+	c.pod = BuildCanary(CanaryOptions{Host: p.pod, Agent: p.agent.SHA256, Image: p.image, Lifetime: lifetime, Suffix: rand.String(5)})
+	created, err := p.client.CoreV1().Pods(c.pod.Namespace).Create(ctx, c.pod, metav1.CreateOptions{})
+	if err != nil {
+		if ctx.Err() != nil {
+			_ = c.Stop(context.WithoutCancel(ctx)) // it goes with the pod that owns it
+		}
+		return nil, fmt.Errorf("creating the canary pod: %w", err)
+	}
+	c.pod = created
+	return &Canary{c}, nil
+}
+
+// Wait waits until the canary is Ready. One that can't become so is an error; the caller may start another.
+func (c *Canary) Wait(ctx context.Context) error {
+	pod, err := c.pod.await(ctx, func(pod *corev1.Pod) (bool, error) { return ready(pod), hopeless(pod) })
+	if pod != nil {
+		c.pod.pod = pod
+	}
+	if err == nil {
+		return nil
+	}
+	late := context.WithoutCancel(ctx)
+	if notes := c.pod.events(late); notes != "" {
+		return fmt.Errorf("the canary pod isn't Ready: %w; its events: %s", err, notes)
+	}
+	return fmt.Errorf("the canary pod isn't Ready: %w", err)
+}
+
+// Ref names the canary's pod for good.
+func (c *Canary) Ref() string { return c.pod.pod.Namespace + "/" + c.pod.pod.Name }
+
+// UID is that of the canary's pod.
+func (c *Canary) UID() string { return string(c.pod.pod.UID) }
+
+// Stop deletes the canary and waits until it is gone.
+func (c *Canary) Stop(ctx context.Context) error { return c.pod.Stop(ctx) }
+
+func ready(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
+		}
+	}
+	return false
+}
+
+// WaitRuntime waits until the pod's container runs under the runtime of that name: its ID says which that is.
+func (p *Pod) WaitRuntime(ctx context.Context, scheme string) error {
+	pod, err := p.await(ctx, func(pod *corev1.Pod) (bool, error) {
+		s := statusOf(pod)
+		return running(pod) && s.ContainerID != "" && hasScheme(s.ContainerID, scheme), nil
+	})
+	if pod != nil {
+		p.pod = pod
+	}
+	if err != nil {
+		return fmt.Errorf("the pod %s doesn't run under %s: %w", p.pod.Name, scheme, err)
+	}
+	return nil
+}
+
+func hasScheme(id, scheme string) bool {
+	return len(id) > len(scheme)+3 && id[:len(scheme)+3] == scheme+"://"
+}

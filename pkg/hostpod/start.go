@@ -1,0 +1,123 @@
+package hostpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
+)
+
+// Pod is our pod on a node.
+type Pod struct {
+	client kubernetes.Interface
+	exec   Execer
+	pod    *corev1.Pod
+	image  Image
+	agent  agentbin.Agent
+	// pause is the first wait between two attempts to reach the container.
+	pause time.Duration
+}
+
+// Client is what the package needs of a connection.
+type Client struct {
+	Kube kubernetes.Interface
+	REST *rest.Config
+	// Exec stands in for exec through the API server; nil is the real one.
+	Exec Execer
+}
+
+// StartTimeout is how long a pod may take to run. Its image is there already, so a second is usual.
+const StartTimeout = time.Minute
+
+// Start creates the pod on the node and waits until it runs. A pod that doesn't is deleted again, and the error says
+// why. Nothing is created that admission would change: the server is asked first, with a dry run of exactly this pod.
+func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
+	if o.Suffix == "" {
+		o.Suffix = rand.String(5)
+	}
+	p := &Pod{client: c.Kube, exec: c.Exec, image: o.Image, pod: Build(o), pause: 300 * time.Millisecond}
+	if p.exec == nil {
+		p.exec = remote{c.Kube, c.REST}
+	}
+	if err := p.rehearse(ctx); err != nil {
+		return nil, &StartError{Node: o.Node.Name, Err: err}
+	}
+	asked := p.pod
+	created, err := c.Kube.CoreV1().Pods(o.Namespace).Create(ctx, p.pod, metav1.CreateOptions{})
+	if err != nil {
+		if ctx.Err() != nil {
+			// The answer is missing, not necessarily the pod.
+			err = errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+		}
+		return nil, &StartError{Node: o.Node.Name, Err: err}
+	}
+	p.pod = created
+	if m := Compare(asked, created, o.Image); len(m) > 0 {
+		err = &MutatedError{Pod: created.Name, Mutations: m}
+	} else {
+		err = p.waitRunning(ctx)
+	}
+	if err != nil {
+		return nil, &StartError{Node: o.Node.Name, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
+	}
+	return p, nil
+}
+
+// rehearse asks the server what it would make of the pod.
+func (p *Pod) rehearse(ctx context.Context) error {
+	got, err := p.client.CoreV1().Pods(p.pod.Namespace).Create(ctx, p.pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return err
+	}
+	if m := Compare(p.pod, got, p.image); len(m) > 0 {
+		return &MutatedError{Pod: p.pod.Name, Mutations: m}
+	}
+	return nil
+}
+
+// Node is the node's name.
+func (p *Pod) Node() string { return p.pod.Spec.NodeName }
+
+// Object is the pod as it was last seen.
+func (p *Pod) Object() *corev1.Pod { return p.pod.DeepCopy() }
+
+// Image is what it runs.
+func (p *Pod) Image() Image { return p.image }
+
+// Ref names the pod for good.
+func (p *Pod) Ref() v1alpha1.PodRef { return ref(p.pod) }
+
+func ref(pod *corev1.Pod) v1alpha1.PodRef {
+	return v1alpha1.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+}
+
+// Sweep deletes pods of ours on a node that nobody will come back for: those of runs, which only the holder of the
+// node's Lease may call this for, and whatever has ended.
+func Sweep(ctx context.Context, client kubernetes.Interface, namespace, node string) error {
+	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: LabelManagedBy + "=" + ManagedBy,
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+	})
+	if err != nil {
+		return fmt.Errorf("looking for pods that an earlier run left on node %s: %w", node, err)
+	}
+	var errs []error
+	for i := range list.Items {
+		pod := &list.Items[i]
+		ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+		if pod.Labels[LabelPurpose] == string(PurposeSwitch) || ended {
+			errs = append(errs, remove(ctx, client, ref(pod)))
+		}
+	}
+	return errors.Join(errs...)
+}
