@@ -1,25 +1,25 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # cache: lib.sh
 # Debian packages of another suite than the machine's, from the machine's own
 # mirror and with its own apt options, without touching its package lists.
 
-debian_mirror() {
-	local site=${DEBIAN_MIRROR:-}
-	if [ -z "$site" ] && command -v apt-get >/dev/null; then
-		site=$(apt-get indextargets --format '$(SITE) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
-			sed -n 's/ Debian$//p' | grep -v -- '-security' | head -n 1)
-	fi
-	[ -n "$site" ] || fail "no Debian mirror in this machine's apt sources: set DEBIAN_MIRROR to the URL of one"
-	printf '%s\n' "$site"
+# debian_sites: "SITE RELEASE" of this machine's Debian sources.
+debian_sites() {
+	# shellcheck disable=SC2016
+	apt-get indextargets --format '$(SITE) $(RELEASE) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
+		sed -n 's/ Debian$//p'
 }
 
 debian_sources() {
-	local mirror signed=
-	mirror=$(debian_mirror)
-	[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
-		signed="[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-	printf 'deb %s%s %s main\n' "$signed" "$mirror" "$1"
-	printf 'deb %s%s %s-updates main\n' "$signed" "$mirror" "$1"
-	printf 'deb %s%s-security %s-security main\n' "$signed" "$mirror" "$1"
+	local suite=$1 mirror=${DEBIAN_MIRROR:-} security signed=/usr/share/keyrings/debian-archive-keyring.gpg
+	command -v apt-get >/dev/null || fail "the nodes are made of Debian packages: run this on Debian or Ubuntu"
+	packages debian-archive-keyring
+	[ -n "$mirror" ] || mirror=$(debian_sites | sed -n '/-security$/!s/ .*//p' | head -n 1)
+	[ -n "$mirror" ] || fail "no Debian mirror in this machine's apt sources: set DEBIAN_MIRROR to the URL of one"
+	security=$(debian_sites | sed -n 's/ .*-security$//p' | head -n 1)
+	printf 'deb [signed-by=%s] %s %s main\n' "$signed" "$mirror" "$suite"
+	printf 'deb [signed-by=%s] %s %s-updates main\n' "$signed" "$mirror" "$suite"
+	[ -z "$security" ] || printf 'deb [signed-by=%s] %s %s-security main\n' "$signed" "$security" "$suite"
 }
 
 # apt_of SUITE COMMAND…: apt-get as if the machine had that suite alone.

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # cache, out: lib.sh and products.sh
 # Builds commands of published Go modules. Part of the key of every product that
 # uses it.
 
@@ -15,7 +16,7 @@ go_build() {
 	cp "$dir/go.sum" "$work/go.sum"
 	chmod u+w "$work"/go.*
 	(
-		cd "$work"
+		cd "$work" || exit
 		sed -i -E \
 			-e "s#=> \./staging/src/(k8s.io/[a-z-]+)\$#=> \1 v$KUBERNETES_STAGING_VERSION#" \
 			-e '/=> \.\.?\//d' \

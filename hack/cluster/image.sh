@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # cache, out: lib.sh and products.sh
 # Makes image archives out of directories, without an engine.
 
 # image_archive FILE ROOT CONFIG TAG…: a docker-archive with one layer. CONFIG is

@@ -69,6 +69,7 @@ retry() {
 
 lacks_sys_resource() {
 	local bounding
+	[ -r /proc/self/status ] || return 1
 	bounding=$(awk '/^CapBnd:/ {print $2}' /proc/self/status)
 	(((0x$bounding >> 24 & 1) == 0))
 }
@@ -89,5 +90,5 @@ packages() {
 		export DEBIAN_FRONTEND=noninteractive
 		apt-get update -qq
 		apt-get install -y -qq --no-install-recommends "${missing[@]}"
-	)
+	) >&2
 }

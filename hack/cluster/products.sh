@@ -66,9 +66,14 @@ build() {
 	say "$name: built ($((SECONDS - start)) s)"
 }
 
-# prune: what nothing has used for two weeks, what an interrupted build left, and
+# prune: what nothing has used for two days, what an interrupted build left, and
 # the modules' sources, which only a build needs.
 prune() {
-	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +14 -exec rm -rf {} +
+	local image
+	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +2 -exec rm -rf {} +
 	rm -rf "$cache/gomod" "${cache:?}/tmp"/*
+	# An image that a product still names, or a container uses, stays.
+	docker images --format '{{.Repository}}:{{.Tag}}' 'kubectl-runtime/node*' | while IFS= read -r image; do
+		grep -qsxF "$image" "$cache"/products/node-image-*/ref || docker rmi "$image" >/dev/null 2>&1 || true
+	done
 }
