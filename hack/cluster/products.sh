@@ -61,6 +61,7 @@ build() {
 		tail -n 40 "$log" >&2
 		fail "$name failed; the whole log is in $log"
 	fi
+	touch "$path.tmp" # Debian's archives date their own directories.
 	mv "$path.tmp" "$path"
 	exec {lock}>&-
 	say "$name: built ($((SECONDS - start)) s)"
@@ -70,6 +71,8 @@ build() {
 # the modules' sources, which only a build needs.
 prune() {
 	local image
+	# The engine that runs may be of another version of this file.
+	[ ! -e "$cache/engine/tree" ] || touch "$cache/engine/tree/"
 	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +2 -exec rm -rf {} +
 	rm -rf "$cache/gomod" "${cache:?}/tmp"/*
 	# An image that a product still names, or a container uses, stays.
