@@ -1,0 +1,127 @@
+package hosttest
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// pods is host.Pods for one process.
+type pods struct{ p *Process }
+
+var monitors = map[v1alpha1.RuntimeName]string{
+	v1alpha1.Containerd: "/usr/bin/containerd-shim-runc-v2",
+	v1alpha1.Docker:     "/usr/bin/containerd-shim-runc-v2",
+	v1alpha1.CRIO:       "/usr/bin/conmon",
+}
+
+func (v pods) Processes(context.Context) ([]v1alpha1.Process, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var out []v1alpha1.Process
+	for _, r := range sortedKeys(v.p.n.stores) {
+		for _, b := range v.p.n.stores[r].sandboxes {
+			if !b.alive {
+				continue
+			}
+			out = append(out, v1alpha1.Process{PID: b.pid, Exe: monitors[r]}, v1alpha1.Process{PID: b.pid + 1, Exe: "/pause"})
+			for _, c := range b.pod.Containers {
+				if b.running[c] {
+					out = append(out, v1alpha1.Process{PID: b.pid + 2, Exe: "/" + c})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// change is an act on the sandboxes of some runtimes.
+func (v pods) change(what string, do func(v1alpha1.RuntimeName, *sandbox)) error {
+	leave, err := v.p.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	n := v.p.n
+	return n.act(v.p, what, func() error {
+		for r, s := range n.stores {
+			for _, b := range s.sandboxes {
+				do(r, b)
+			}
+		}
+		return nil
+	})
+}
+
+func (v pods) Kill(ctx context.Context, grace time.Duration) error {
+	v.p.n.mu.Lock()
+	stubborn := false
+	for _, s := range v.p.n.stores {
+		stubborn = stubborn || slices.ContainsFunc(s.sandboxes, func(b *sandbox) bool { return b.alive && b.pod.Stubborn })
+	}
+	v.p.n.mu.Unlock()
+	if stubborn {
+		if err := (processClock{v.p}).Sleep(ctx, grace); err != nil {
+			return err
+		}
+	}
+	return v.change("kill pods", func(_ v1alpha1.RuntimeName, b *sandbox) { b.kill() })
+}
+
+func (v pods) Detach(context.Context) error {
+	return v.change("detach pods", func(_ v1alpha1.RuntimeName, b *sandbox) {
+		if !b.alive {
+			b.attached = false
+		}
+	})
+}
+
+func (v pods) Unmount(_ context.Context, r v1alpha1.RuntimeName) error {
+	if monitors[r] == "" {
+		return fmt.Errorf("unknown runtime %q", r)
+	}
+	return v.change("unmount pods of "+string(r), func(of v1alpha1.RuntimeName, b *sandbox) {
+		if of == r && !b.alive {
+			b.mounted = false
+		}
+	})
+}
+
+// procs is host.Procs for one process.
+type procs struct{ p *Process }
+
+func (v procs) Find(names ...string) ([]v1alpha1.Process, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var out []v1alpha1.Process
+	for _, p := range v.p.n.procs() {
+		if p.program != nil && slices.Contains(names, path.Base(p.program.Path)) {
+			out = append(out, v1alpha1.Process{PID: p.pid, Exe: p.program.Path, Argv: slices.Clone(p.argv), Started: p.started, Unit: p.unit})
+		}
+	}
+	return out, nil
+}
+
+func (v procs) Environ(pid int) ([]string, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for _, p := range v.p.n.procs() {
+		if p.pid == pid {
+			return slices.Clone(p.env), nil
+		}
+	}
+	return nil, fmt.Errorf("process %d: no such process", pid)
+}

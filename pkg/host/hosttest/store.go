@@ -1,0 +1,179 @@
+package hosttest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+)
+
+// store is what a runtime keeps while its daemon comes and goes.
+type store struct {
+	sandboxes []*sandbox
+	images    []v1alpha1.Image
+	foreign   []v1alpha1.Container
+	last      int
+}
+
+type sandbox struct {
+	id       string
+	pod      Pod
+	running  map[string]bool // containers
+	alive    bool            // its processes exist
+	attached bool            // it holds a network attachment
+	mounted  bool            // its file systems are mounted
+	pid      int
+}
+
+func (n *Node) store(r v1alpha1.RuntimeName) *store {
+	if n.stores[r] == nil {
+		n.stores[r] = &store{}
+	}
+	return n.stores[r]
+}
+
+func (s *store) run(p Pod) {
+	s.last++
+	b := &sandbox{
+		id: fmt.Sprintf("%s-%d", p.UID, s.last), pod: p, running: map[string]bool{}, alive: true, attached: true, mounted: true,
+		pid: 100000 + s.last*10,
+	}
+	for _, c := range p.Containers {
+		b.running[c] = true
+	}
+	s.sandboxes = append(s.sandboxes, b)
+}
+
+// find returns the living sandbox of a pod.
+func (s *store) find(uid string) *sandbox {
+	for _, b := range s.sandboxes {
+		if b.alive && b.pod.UID == uid {
+			return b
+		}
+	}
+	return nil
+}
+
+func (s *store) living() int {
+	count := 0
+	for _, b := range s.sandboxes {
+		if b.alive {
+			count++
+		}
+	}
+	return count
+}
+
+func (b *sandbox) kill() {
+	b.alive = false
+	for c := range b.running {
+		b.running[c] = false
+	}
+}
+
+func (s *store) stopAll() {
+	for _, b := range s.sandboxes {
+		b.kill()
+	}
+}
+
+// reboot ends processes and mounts; the runtime or kubelet that comes up clears the attachments it finds in its records.
+func (s *store) reboot() {
+	for _, b := range s.sandboxes {
+		b.kill()
+		b.attached, b.mounted = false, false
+	}
+}
+
+// Sandboxes returns the pods that live in a runtime, as namespace/name.
+func (n *Node) Sandboxes(r v1alpha1.RuntimeName) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []string
+	for _, b := range n.store(r).sandboxes {
+		if b.alive {
+			out = append(out, b.pod.Namespace+"/"+b.pod.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Leaks returns what ended pods still hold: attachments and mounts.
+func (n *Node) Leaks() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []string
+	for r, s := range n.stores {
+		for _, b := range s.sandboxes {
+			if !b.alive && b.attached {
+				out = append(out, fmt.Sprintf("%s: network of %s/%s", r, b.pod.Namespace, b.pod.Name))
+			}
+			if !b.alive && b.mounted {
+				out = append(out, fmt.Sprintf("%s: mounts of %s/%s", r, b.pod.Namespace, b.pod.Name))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Images puts images into a runtime's store; Foreign puts containers there that Kubernetes doesn't own.
+func (n *Node) Images(r v1alpha1.RuntimeName, images ...v1alpha1.Image) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).images = append(n.store(r).images, images...)
+}
+
+// Foreign puts containers into a runtime that Kubernetes does not own.
+func (n *Node) Foreign(r v1alpha1.RuntimeName, containers ...v1alpha1.Container) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).foreign = append(n.store(r).foreign, containers...)
+}
+
+// procs returns everything that PID 1 runs, by unit name.
+func (n *Node) procs() []*proc {
+	var out []*proc
+	for _, name := range sortedKeys(n.pid1.units) {
+		out = append(out, n.pid1.units[name].procs...)
+	}
+	return out
+}
+
+// serving returns the daemon that answers at a socket, nil when none does.
+func (n *Node) serving(socket string) *proc {
+	if socket == "" || n.life == nil {
+		return nil
+	}
+	for _, p := range n.procs() {
+		if p.endpoint == socket && n.needs(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (n *Node) needs(p *proc) bool {
+	for _, name := range p.program.Needs {
+		if !slices.ContainsFunc(n.procs(), func(q *proc) bool { return q.program != nil && path.Base(q.program.Path) == name }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *sandbox) view() host.Sandbox {
+	s := host.Sandbox{
+		ID: b.id, Namespace: b.pod.Namespace, Name: b.pod.Name, UID: b.pod.UID, Ready: b.alive,
+	}
+	for _, c := range b.pod.Containers {
+		s.Containers = append(s.Containers, host.SandboxContainer{
+			ID: b.id + "/" + c, Name: c, Running: b.running[c], Grace: time.Duration(b.pod.Grace) * time.Second,
+		})
+	}
+	return s
+}
