@@ -150,7 +150,7 @@ func (n *Node) serving(socket string) *proc {
 		return nil
 	}
 	for _, p := range n.procs() {
-		if p.endpoint == socket && n.needs(p) {
+		if p.endpoint == socket && p.program.Runtime != "" && n.needs(p) {
 			return p
 		}
 	}
