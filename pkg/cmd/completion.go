@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 )
 
 // addCompletion adds cobra's completion scripts, and the file that kubectl itself asks for a plugin's completion.
@@ -62,4 +64,54 @@ func (p *program) completeNodes(cmd *cobra.Command, args []string, prefix string
 		}
 	}
 	return names, nothing
+}
+
+// completeSwitch completes the values of switch's flags.
+func (p *program) completeSwitch(cmd *cobra.Command) {
+	fixed(cmd, "to", targetNames()...)
+	fixed(cmd, "dry-run", string(dryRunNone), string(dryRunClient), string(dryRunServer))
+	fixed(cmd, "output", "json", "yaml")
+	var ids []string
+	for _, r := range check.List() {
+		ids = append(ids, r.ID+"\t"+r.Title)
+	}
+	fixed(cmd, "ignore", ids...)
+}
+
+// completeRollback completes the values of rollback's flags.
+func (p *program) completeRollback(cmd *cobra.Command) {
+	fixed(cmd, "dry-run", string(dryRunNone), string(dryRunServer))
+	fixed(cmd, "output", allFormats()...)
+	register(cmd, "to-run", p.completeRuns)
+}
+
+// completeRuns completes the last run of each node that is named.
+func (p *program) completeRuns(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const nothing = cobra.ShellCompDirectiveNoFileComp
+	client, _, err := p.clients(p.ui())
+	if err != nil {
+		return nil, nothing
+	}
+	nodes, err := getNodes(cmd.Context(), client, args)
+	if err != nil {
+		return nil, nothing
+	}
+	var ids []cobra.Completion
+	for _, n := range nodes {
+		if n.LastRun != nil && strings.HasPrefix(n.LastRun.Run, prefix) {
+			ids = append(ids, cobra.CompletionWithDesc(n.LastRun.Run, fmt.Sprintf("%s to %s", n.LastRun.From, n.LastRun.To)))
+		}
+	}
+	return ids, nothing
+}
+
+func fixed(cmd *cobra.Command, flag string, values ...string) {
+	register(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// register can only fail for a flag that isn't there, or twice: both would show in the first test.
+func register(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic(err)
+	}
 }

@@ -32,11 +32,15 @@ func Run(ctx context.Context, front Front, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var end ended
+	var last said
 	switch {
 	case err == nil:
 		return codeDone
 	case errors.As(err, &end):
 		return end.code
+	case errors.As(err, &last):
+		p.ui().Error(explain(last.error))
+		return last.code
 	case ctx.Err() != nil:
 		p.ui().Say("Interrupted: nothing was changed.")
 		return codeInterrupted

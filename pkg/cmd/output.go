@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,16 +43,27 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Lookup("output").Usage = "Output format: " + formatsUsage(f.print.AllowedFormats())
 }
 
-func formatsUsage(formats []string) string {
-	text := ""
-	for i, f := range formats {
-		if i > 0 {
-			text += "|"
-		}
-		text += f
-	}
-	return text
+// addTemplate adds what goes with formats, where another flag is the output flag itself.
+func (f *outputFlags) addTemplate(cmd *cobra.Command) {
+	f.print.TemplateFlags.AddFlags(cmd)
+	f.print.JSONYamlPrintFlags = genericclioptions.NewJSONYamlPrintFlags()
+	cmd.Flags().BoolVar(f.print.NoHeaders, "no-headers", false, "Of the list: no headers")
 }
+
+// toOutputAs is toOutput with a format of another flag.
+func (f *outputFlags) toOutputAs(format string) (*output, error) {
+	*f.print.OutputFormat = format
+	return f.toOutput()
+}
+
+// allFormats are the formats of lists.
+func allFormats() []string {
+	f := newOutputFlags()
+	f.print.JSONYamlPrintFlags = genericclioptions.NewJSONYamlPrintFlags()
+	return f.print.AllowedFormats()
+}
+
+func formatsUsage(formats []string) string { return strings.Join(formats, ", ") }
 
 // toOutput returns the output that the flags ask for.
 func (f *outputFlags) toOutput() (*output, error) {
@@ -118,4 +130,13 @@ func (o *output) object(doc any) (*unstructured.Unstructured, error) {
 		u.SetKind("Node")
 	}
 	return u, nil
+}
+
+func writeJSON(w io.Writer, doc any) error {
+	data, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding: %w", err)
+	}
+	_, err = w.Write(append(data, '\n'))
+	return err
 }

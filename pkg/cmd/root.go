@@ -12,7 +12,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
@@ -58,7 +57,6 @@ func (p *program) command() *cobra.Command {
 		Short:         "Move nodes between container runtimes",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Long: p.text(`
 			Moves Kubernetes nodes between container runtimes (Docker Engine, containerd, CRI-O), through the API server
@@ -80,37 +78,14 @@ func (p *program) command() *cobra.Command {
 
 	p.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().Lookup("namespace").Usage = "Namespace of the pods that are put on nodes (default " + hostNamespace + ")"
+	// The default is a path of this machine, which doesn't belong into documentation.
+	root.PersistentFlags().Lookup("cache-dir").DefValue = "$HOME/.kube/cache"
 	root.PersistentFlags().Var(&p.color, "color", `When to colour: "auto" (on a terminal, unless NO_COLOR is set), "always" or "never"`)
 
-	groups := templates.CommandGroups{
-		{Message: "Commands:", Commands: []*cobra.Command{p.newStatus()}},
-	}
-	groups.Add(root)
-	root.AddCommand(newOptions())
+	root.AddCommand(p.newStatus(), p.newSwitch(), p.newRollback(), p.newVersion())
+	addHelp(root)
 	addCompletion(root)
-	templates.ActsAsRootCommand(root, []string{"options"}, groups...)
 	return root
-}
-
-// text prepares a help text: it is written for "kubectl runtime", and the plugin may be installed by another name.
-func (p *program) text(s string) string {
-	return strings.ReplaceAll(templates.LongDesc(s), "kubectl runtime", p.Name)
-}
-
-func (p *program) examples(s string) string {
-	return strings.ReplaceAll(templates.Examples(s), "kubectl runtime", p.Name)
-}
-
-// newOptions lists the flags that every command takes, as kubectl does.
-func newOptions() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "options",
-		Short: "Print the flags that every command takes",
-		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { _ = cmd.Usage() },
-	}
-	templates.UseOptionsTemplates(cmd)
-	return cmd
 }
 
 // ui returns the streams' other end, as the flags want it.

@@ -46,3 +46,6 @@ func (u *UI) Confirm(question string) (bool, error) {
 	}
 	return strings.TrimSpace(answer) == "yes", nil
 }
+
+// CanAsk reports whether somebody sits at a terminal.
+func (u *UI) CanAsk() bool { return u.prompting }

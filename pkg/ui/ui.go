@@ -111,3 +111,15 @@ func utf8Locale(getenv func(string) string) bool {
 func clean(s string) string {
 	return printers.EscapeTerminal(strings.Join(strings.Fields(s), " "))
 }
+
+// escape makes text harmless to a terminal and leaves its blanks alone.
+func escape(s string) string { return printers.EscapeTerminal(s) }
+
+// escapeLines is escape for text of several lines, which are indented behind the first.
+func escapeLines(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i := range lines {
+		lines[i] = escape(lines[i])
+	}
+	return strings.Join(lines, "\n    ")
+}

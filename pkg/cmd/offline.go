@@ -1,0 +1,159 @@
+package cmd
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
+)
+
+// saved are a node's facts out of a file.
+type saved struct {
+	facts *v1alpha1.Facts
+	// socket is kubeadm's annotation, where the file tells it.
+	socket string
+}
+
+// readFacts reads what status --deep printed, or bare Facts.
+func (p *program) readFacts(path string) ([]saved, error) {
+	docs, err := p.readDocuments(path)
+	if err != nil {
+		return nil, err
+	}
+	var list []saved
+	for _, d := range docs {
+		var s saved
+		switch d.Kind {
+		case v1alpha1.KindFacts:
+			s.facts = &v1alpha1.Facts{}
+			err = d.decode(s.facts)
+		case v1alpha1.KindNodeStatus:
+			var n v1alpha1.NodeStatus
+			err = d.decode(&n)
+			s = saved{facts: n.Facts, socket: n.KubeadmSocket}
+			if err == nil && n.Facts == nil {
+				err = fmt.Errorf("the status of %s holds no facts: print it with --deep", n.Metadata.Name)
+			}
+		default:
+			err = fmt.Errorf("it holds a %s, not facts", d.Kind)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// planFromFacts is switch --dry-run=client --facts: no API server, no node.
+func (p *program) planFromFacts(o *switchOptions) error {
+	list, err := p.readFacts(o.facts)
+	if err != nil {
+		return err
+	}
+	for _, name := range o.targets.names {
+		if !slices.ContainsFunc(list, func(s saved) bool { return s.facts.Node == name }) {
+			return fmt.Errorf("%s holds no facts of %s", o.facts, name)
+		}
+	}
+	if o.targets.selected() {
+		return errors.New("-l and --field-selector ask the API server; with --facts name the nodes, or take all of the file")
+	}
+	u := p.ui()
+	var plans []*v1alpha1.Plan
+	blocked := false
+	for _, s := range list {
+		if len(o.targets.names) > 0 && !slices.Contains(o.targets.names, s.facts.Node) {
+			continue
+		}
+		x, refused, err := p.planOne(u, o, s)
+		if err != nil {
+			return fmt.Errorf("planning %s: %w", s.facts.Node, err)
+		}
+		blocked = blocked || refused
+		if x != nil {
+			plans = append(plans, x)
+		}
+	}
+	if o.run.format != "" && len(plans) > 0 {
+		if err := writePlans(u.Out(), o.run.format, plans); err != nil {
+			return err
+		}
+	}
+	switch {
+	case blocked:
+		return ended{codeError}
+	case o.detailed && len(plans) > 0:
+		return ended{codeChanges}
+	}
+	return nil
+}
+
+// planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules would refuse it.
+func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, bool, error) {
+	view, err := kubelet.Analyze(s.facts)
+	if err != nil {
+		return nil, false, err
+	}
+	findings := check.Switch(s.facts, view, o.to)
+	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket})
+	if err != nil {
+		return nil, false, err
+	}
+	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
+	if err != nil {
+		return nil, false, err
+	}
+	shown := ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: findings, ConfirmTimeout: o.run.confirm}
+	var refusal []string
+	for _, f := range findings {
+		if f.Severity == v1alpha1.SeverityError && !slices.Contains(o.run.engine.Ignore, f.ID) {
+			refusal = append(refusal, f.ID)
+		}
+	}
+	shown.Blocked = len(refusal) > 0
+	u.Plan(shown, o.run.format == "")
+	u.Say("From facts of %s; nothing was asked of the node.", s.facts.Taken.Format("2006-01-02 15:04 MST"))
+	if shown.Blocked {
+		u.Result(ui.Result{Node: x.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused),
+			Err: fmt.Errorf("it would be refused: %s", strings.Join(refusal, ", ")), State: "unchanged: this was a dry run"}, false)
+	}
+	return x, shown.Blocked, nil
+}
+
+// showPlans is switch --plan --dry-run=client: what a saved plan says, without its diffs, whose texts it doesn't hold.
+func (p *program) showPlans(o *switchOptions, plans []*v1alpha1.Plan) error {
+	u := p.ui()
+	for _, x := range plans {
+		diffs, err := plan.Diffs(x, func(string) (string, bool) { return "", false })
+		if err != nil {
+			return err
+		}
+		u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm}, o.run.format == "")
+	}
+	if o.run.format != "" {
+		if err := writePlans(u.Out(), o.run.format, plans); err != nil {
+			return err
+		}
+	}
+	if o.detailed && len(plans) > 0 {
+		return ended{codeChanges}
+	}
+	return nil
+}
+
+// newRun names a run.
+func newRun() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "r-" + hex.EncodeToString(b[:])
+}

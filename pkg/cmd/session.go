@@ -1,0 +1,181 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
+)
+
+// session is one verb that changes nodes, from the connection to the last line.
+type session struct {
+	p        *program
+	o        *runOptions
+	ui       *ui.UI
+	client   kubernetes.Interface
+	rest     *rest.Config
+	engine   *rollout.Engine
+	progress *ui.Progress
+	plans    []*v1alpha1.Plan
+	done     chan struct{}
+}
+
+type prepareFunc = func(ctx context.Context, node string) (*rollout.Prepared, error)
+
+func (p *program) newSession(ctx context.Context, o *runOptions) (*session, error) {
+	u := p.ui()
+	client, config, err := p.clients(u)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{p: p, o: o, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
+	s.engine = rollout.New(client, config, o.engine, func(e rollout.Event) { s.progress.Event(event(e)) })
+	go s.interrupts(ctx)
+	return s, nil
+}
+
+func (s *session) close() {
+	close(s.done)
+	s.progress.Close()
+}
+
+// interrupts says what an interrupt does, when it comes.
+func (s *session) interrupts(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		s.ui.Say("Interrupted: going to the next safe point. A second interrupt ends at once.")
+	case <-s.done:
+		return
+	}
+	select {
+	case <-s.p.Abort:
+		s.ui.Say("Interrupted again: leaving now. A node that is being changed confirms nothing and goes back by itself at its deadline.\nnext: %s status", s.p.Name)
+	case <-s.done:
+	}
+}
+
+// run takes the nodes through it, or through the dry run of it.
+func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, dry dryRun, detailed bool) error {
+	if dry == dryRunServer {
+		return s.dryRun(ctx, nodes, prepare, detailed)
+	}
+	results, err := s.engine.Rollout(ctx, nodes, prepare, s.approve)
+	for _, r := range results {
+		s.progress.Done(r.Node)
+		s.ui.Result(result(r), s.o.format == "")
+	}
+	s.ui.Summary(outcomes(results))
+	if printErr := s.printPlans(); printErr != nil && err == nil {
+		err = printErr
+	}
+	return end(results, err)
+}
+
+// approve shows the plan and asks.
+func (s *session) approve(_ context.Context, p *rollout.Prepared) (bool, error) {
+	s.progress.Done(p.Node())
+	if p.NothingToDo() {
+		return true, nil
+	}
+	s.plans = append(s.plans, p.Plan())
+	if err := s.show(p); err != nil {
+		return false, err
+	}
+	if p.Blocked() != nil || s.o.yes {
+		// What is blocked is refused by Execute, which says so in its result.
+		return true, nil
+	}
+	question := "Switch " + p.Node() + "?"
+	if p.Plan().Restores != "" {
+		question = "Take " + p.Node() + " back?"
+	}
+	yes, err := s.ui.Confirm(question)
+	if err != nil {
+		return false, err
+	}
+	if !yes {
+		return false, errDeclined
+	}
+	return true, nil
+}
+
+var errDeclined = errors.New(`not confirmed with "yes": this node was not changed`)
+
+// show prints the plan of a node.
+func (s *session) show(p *rollout.Prepared) error {
+	diffs, err := p.Diffs()
+	if err != nil {
+		return err
+	}
+	s.ui.Plan(ui.Plan{
+		Plan: p.Plan(), Steps: p.Steps(), Diffs: diffs, Findings: p.Findings(), Evictions: p.Evictions(),
+		Resumes: p.Resumes(), Blocked: p.Blocked() != nil, ConfirmTimeout: s.o.confirm,
+	}, s.o.format == "")
+	return nil
+}
+
+// dryRun shows the plans and stages each on its node; nothing that serves changes.
+func (s *session) dryRun(ctx context.Context, nodes []string, prepare prepareFunc, detailed bool) error {
+	var results []rollout.Result
+	var failure error
+	changes := false
+	for _, node := range nodes {
+		r, changed, err := s.dryRunNode(ctx, node, prepare)
+		if err != nil {
+			failure = err
+			break
+		}
+		changes = changes || changed
+		s.ui.Result(result(r), s.o.format == "")
+		results = append(results, r)
+	}
+	if err := s.printPlans(); err != nil && failure == nil {
+		failure = err
+	}
+	if err := end(results, failure); err != nil {
+		return err
+	}
+	if changes && detailed {
+		return ended{codeChanges}
+	}
+	return nil
+}
+
+func (s *session) dryRunNode(ctx context.Context, node string, prepare prepareFunc) (r rollout.Result, changed bool, err error) {
+	p, err := prepare(ctx, node)
+	if err != nil {
+		s.progress.Done(node)
+		return r, false, err
+	}
+	defer func() {
+		if closeErr := p.Close(context.WithoutCancel(ctx)); closeErr != nil && err == nil {
+			err = closeErr
+		}
+		s.progress.Done(node)
+	}()
+	if p.NothingToDo() {
+		return rollout.Result{Node: node, Outcome: rollout.NothingToDo}, false, nil
+	}
+	s.plans = append(s.plans, p.Plan())
+	s.progress.Done(node)
+	if err := s.show(p); err != nil {
+		return r, false, err
+	}
+	if blocked := p.Blocked(); blocked != nil {
+		return rollout.Result{Node: node, Outcome: rollout.Refused, Err: blocked, State: "unchanged: this was a dry run"}, true, nil
+	}
+	return p.Validate(ctx), true, nil
+}
+
+// printPlans puts the plans on stdout where they are wanted as documents.
+func (s *session) printPlans() error {
+	if s.o.format == "" || len(s.plans) == 0 {
+		return nil
+	}
+	return writePlans(s.ui.Out(), s.o.format, s.plans)
+}

@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
+)
+
+func (p *program) newVersion() *cobra.Command {
+	format := ""
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of the plugin and of the agents it carries",
+		Long: p.text(`
+			Prints the version of the plugin, the commit it was built from, and the digests of the agents that it carries
+			for nodes. No cluster is asked.`),
+		Example: p.examples(`
+			# The version
+			kubectl runtime version
+
+			# As a document
+			kubectl runtime version -o json`),
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v, err := thisVersion()
+			if err != nil {
+				return err
+			}
+			return printVersion(p.ui(), p.Name, format, v)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "", "json or yaml")
+	return cmd
+}
+
+func thisVersion() (ui.Version, error) {
+	v := ui.Version{Version: "unknown", GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = info.Main.Version
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				v.Commit = s.Value
+			case "vcs.time":
+				v.CommitTime = s.Value
+			case "vcs.modified":
+				v.Modified = s.Value == "true"
+			}
+		}
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		agent, err := agentbin.Open(arch)
+		switch {
+		case errors.Is(err, agentbin.ErrMissing):
+			v.Agents = append(v.Agents, ui.AgentVersion{Platform: "linux/" + arch})
+		case err != nil:
+			return v, err
+		default:
+			v.Agents = append(v.Agents, ui.AgentVersion{Platform: "linux/" + arch, SHA256: agent.SHA256})
+		}
+	}
+	return v, nil
+}
+
+func printVersion(u *ui.UI, name, format string, v ui.Version) error {
+	switch format {
+	case "":
+		u.Version(name, v)
+		return nil
+	case "json":
+		return writeJSON(u.Out(), v)
+	case "yaml":
+		data, err := yaml.Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = u.Out().Write(data)
+		return err
+	}
+	return fmt.Errorf("-o %s: use json or yaml", format)
+}

@@ -1,0 +1,160 @@
+package ui
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
+)
+
+// Plan is what a person decides on: everything that would happen to one node.
+type Plan struct {
+	Plan  *v1alpha1.Plan
+	Steps []plan.Step
+	Diffs []plan.FileDiff
+	// Findings are errors, repairs and warnings about the node.
+	Findings []v1alpha1.Finding
+	// Evictions are the pods that the drain moves, as namespace/name.
+	Evictions []string
+	// Resumes is the open run that would be seen to its end; nil for a new one.
+	Resumes *v1alpha1.Run
+	// Blocked: it will be refused; the result says why.
+	Blocked bool
+	// ConfirmTimeout is how long the node waits for its proof before it goes back.
+	ConfirmTimeout time.Duration
+}
+
+// Plan prints a plan: on stdout, where it is what was asked for; on stderr, where stdout carries a document.
+func (u *UI) Plan(p Plan, onStdout bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.erase()
+	w, s := u.err, u.errStyle
+	if onStdout {
+		w, s = u.out, u.outStyle
+	}
+	p.print(w, s)
+}
+
+func (p Plan) print(w io.Writer, s style) {
+	x := p.Plan
+	title := fmt.Sprintf("%s: %s %s %s", x.Node, ref(x.From), s.arrow, ref(x.To))
+	facts := []string{}
+	if x.Digest != "" {
+		facts = append(facts, "plan "+x.Digest[:min(len(x.Digest), 8)])
+	}
+	facts = append(facts, plural(len(p.Steps), "step"))
+	switch {
+	case len(p.Evictions) > 0:
+		facts = append(facts, "drains "+plural(len(p.Evictions), "pod"))
+	case p.Resumes == nil:
+		facts = append(facts, "no pod to drain")
+	}
+	if x.Restores != "" {
+		facts = append(facts, "undoes run "+x.Restores)
+	}
+	fmt.Fprintf(w, "%s   %s\n", s.bold(title), s.faint(strings.Join(facts, " "+s.dot+" ")))
+	if p.Resumes != nil {
+		fmt.Fprintf(w, "  %s run %s of %s is open in phase %s: it is seen to its end\n", s.yellow(s.warn), p.Resumes.ID, clean(p.Resumes.By), p.Resumes.Phase)
+	}
+	for _, f := range p.Findings {
+		finding(w, s, f)
+	}
+	p.files(w, s)
+	if len(p.Steps) > 0 {
+		fmt.Fprintf(w, "  in this order:\n")
+	}
+	for i, step := range p.Steps {
+		fmt.Fprintf(w, "   %2d  %s %s\n", i+1, paintKind(s, step.Kind, string(step.Kind)), clean(step.Text))
+	}
+	if len(p.Evictions) > 0 {
+		fmt.Fprintf(w, "  pods that move: %s\n", some(p.Evictions, 6))
+	}
+	if !p.Blocked && p.ConfirmTimeout > 0 {
+		fmt.Fprintf(w, "\nReverts by itself unless the node is proved well within %s.\n", p.ConfirmTimeout)
+	}
+}
+
+func (p Plan) files(w io.Writer, s style) {
+	longest := 0
+	for _, d := range p.Diffs {
+		longest = max(longest, len(d.Path))
+	}
+	for _, d := range p.Diffs {
+		why := ""
+		if d.Why != "" {
+			why = strings.Repeat(" ", longest-len(d.Path)) + "   " + s.faint(clean(d.Why))
+		}
+		fmt.Fprintf(w, "  %s %s%s\n", paintKind(s, d.Kind, string(d.Kind)), clean(d.Path), why)
+		diff(w, s, d.Unified)
+	}
+}
+
+// diff prints the hunks of a unified diff, without the file names that stand above it already.
+func diff(w io.Writer, s style, unified string) {
+	for line := range strings.Lines(unified) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ") {
+			continue
+		}
+		line = escape(line)
+		switch {
+		case strings.HasPrefix(line, "+"):
+			line = s.green(line)
+		case strings.HasPrefix(line, "-"):
+			line = s.red(line)
+		case strings.HasPrefix(line, "@@"):
+			line = s.cyan(line)
+		}
+		fmt.Fprintf(w, "      %s\n", line)
+	}
+}
+
+func paintKind(s style, k plan.Kind, text string) string {
+	switch k {
+	case plan.Create:
+		return s.green(text)
+	case plan.Remove:
+		return s.red(text)
+	}
+	return s.yellow(text)
+}
+
+// finding prints one finding with its evidence and hint.
+func finding(w io.Writer, s style, f v1alpha1.Finding) {
+	glyph := s.yellow(s.warn)
+	switch f.Severity {
+	case v1alpha1.SeverityError:
+		glyph = s.red(s.fail)
+	case v1alpha1.SeverityFixable:
+		glyph = s.green("~")
+	}
+	fmt.Fprintf(w, "  %s %s %s %s\n", glyph, f.ID, f.Severity, clean(f.Message))
+	if f.Object != "" {
+		fmt.Fprintf(w, "      of: %s\n", clean(f.Object))
+	}
+	if len(f.Evidence) > 0 {
+		evidence := slices.Clone(f.Evidence)
+		for i := range evidence {
+			evidence[i] = clean(evidence[i])
+		}
+		fmt.Fprintf(w, "      see: %s\n", some(evidence, 5))
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(w, "      hint: %s\n", clean(f.Hint))
+	}
+}
+
+// some lists the first n and counts the others.
+func some(list []string, n int) string {
+	if len(list) <= n {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:n], ", "), len(list)-n)
+}
+
+func ref(r v1alpha1.RuntimeRef) string { return join(string(r.Name), r.Version) }
