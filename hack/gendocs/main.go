@@ -1,0 +1,114 @@
+// Command gendocs writes the pages of docs/ that are made from the code: one for each verb, the checks and the rights. With -check it
+// says which of them are not what the code would make, and fails.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cmd"
+)
+
+// marker heads every page, so that nobody edits one in vain.
+const marker = "<!-- Made by `make generate` from the code. Do not edit. -->\n\n"
+
+func main() {
+	onlyCheck := flag.Bool("check", false, "compare instead of writing")
+	flag.Bool("write", true, "write the pages")
+	dir := flag.String("dir", "docs", "where the pages go")
+	flag.Parse()
+
+	stale := 0
+	for name, text := range pages() {
+		path := filepath.Join(*dir, name)
+		want := []byte(marker + text)
+		if *onlyCheck {
+			if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, want) {
+				fmt.Fprintf(os.Stderr, "%s is not what the code makes; run: make generate\n", path)
+				stale++
+			}
+			continue
+		}
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	if stale > 0 {
+		os.Exit(1)
+	}
+}
+
+func pages() map[string]string {
+	out := map[string]string{"checks.md": checks(), "rbac.md": rights()}
+	root := cmd.NewCommand(cmd.Front{
+		Streams: genericiooptions.NewTestIOStreamsDiscard(),
+		Name:    "kubectl runtime",
+		By:      "USER@HOST",
+		Getenv:  func(string) string { return "" },
+		Now:     time.Now,
+	})
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() && sub.Name() != "completion" && sub.Name() != "version" {
+				out[sub.Name()+".md"] = verb(sub)
+			}
+		}
+	}
+	walk(root)
+	return out
+}
+
+// verb renders one command as its help says it.
+func verb(c *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", c.CommandPath(), strings.TrimSuffix(c.Short, "."))
+	fmt.Fprintf(&b, "    %s\n\n", c.UseLine())
+	if c.Long != "" {
+		fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(c.Long))
+	}
+	if c.HasExample() {
+		fmt.Fprintf(&b, "## Examples\n\n```\n%s\n```\n\n", strings.TrimRight(c.Example, "\n "))
+	}
+	fmt.Fprintf(&b, "## Options\n\n```\n%s\n```\n\n", strings.TrimRight(c.LocalFlags().FlagUsagesWrapped(110), "\n "))
+	fmt.Fprintf(&b, "The flags of kubectl (`--context`, `--kubeconfig`, `-n`, …) work here too: `%s options` lists them.\n", c.Root().CommandPath())
+	return b.String()
+}
+
+func checks() string {
+	var b strings.Builder
+	b.WriteString("# Checks\n\nRules that `switch` asks before it touches a node. An *error* stops the switch, unless `--ignore ID` names it; a *fixable* finding is\n" +
+		"repaired by the plan; a *warning* is shown.\n")
+	for _, r := range check.List() {
+		fmt.Fprintf(&b, "\n## %s — %s\n\n%s\n", r.ID, r.Title, strings.TrimSpace(r.Doc))
+	}
+	return b.String()
+}
+
+func rights() string {
+	var b strings.Builder
+	section := func(title, why string, rights []cluster.Right) {
+		denied := cluster.DeniedError{Missing: rights}
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```yaml\n%s```\n", title, why, denied.YAML())
+	}
+	b.WriteString("# Rights\n\nEvery verb asks the API server for the rights it needs before it begins, and prints what is missing as below. Whoever may create\n" +
+		"privileged pods is root on the nodes; see [security.md](security.md).\n")
+	section("status", "`kubectl runtime status` reads nodes and nothing else: `get`, `list` and, with `-w`, `watch` on `nodes`.",
+		[]cluster.Right{{Verb: "get", Resource: "nodes"}, {Verb: "list", Resource: "nodes"}, {Verb: "watch", Resource: "nodes"}})
+	section("status --deep, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
+	section("switch, rollback", "With `-n` the rights on pods are needed in that namespace.", cluster.SwitchRights("kube-system", cluster.DrainOptions{}))
+	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
+		"or carried over from the old runtime's store.", cluster.SecretRights())
+	return b.String()
+}
