@@ -22,4 +22,6 @@ type Rule struct {
 func List() []Rule { return nil }
 
 // Switch returns what rules say about moving the node to another runtime, errors first.
-func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alpha1.Finding { return nil }
+func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alpha1.Finding {
+	return nil
+}

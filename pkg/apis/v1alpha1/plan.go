@@ -117,7 +117,8 @@ type Staging struct {
 	// EnvFile names one of Files, lines of NAME=value, whose variables are added to the environment: values with secrets
 	// in them (proxies) are only known on the node.
 	EnvFile string `json:"envFile,omitempty"`
-	// Files are written into the staging directory; their paths are relative to it.
+	// Files are written into the staging directory; their paths are relative to it. "{dir}" in their literal text stands
+	// for the staging directory too.
 	Files []StagedFile `json:"files,omitempty"`
 	// Dirs are empty directories made there.
 	Dirs []string `json:"dirs,omitempty"`

@@ -1,0 +1,99 @@
+package runtimes
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+const dockershimEndpoint = "unix:///var/run/dockershim.sock"
+
+// release returns major, minor and patch of a version as distributions write them (1.6.20~ds1, v2.2.0-rc.1).
+func release(version string) [3]int {
+	var out [3]int
+	version = strings.TrimPrefix(version, "v")
+	for i := range out {
+		n := 0
+		for n < len(version) && version[n] >= '0' && version[n] <= '9' {
+			n++
+		}
+		out[i], _ = strconv.Atoi(version[:n])
+		version = version[n:]
+		if !strings.HasPrefix(version, ".") {
+			break
+		}
+		version = version[1:]
+	}
+	return out
+}
+
+func minor(version string) int { return release(version)[1] }
+
+// before reports whether a version is lower than major.minor.patch.
+func before(version string, major, minor, patch int) bool {
+	r, other := release(version), [3]int{major, minor, patch}
+	for i := range r {
+		if r[i] != other[i] {
+			return r[i] < other[i]
+		}
+	}
+	return false
+}
+
+// known reports whether a version could be read at all.
+func known(version string) bool { return release(version) != [3]int{} }
+
+// Serves returns the CRI versions that a runtime's daemon of that version serves. Unknown versions are taken for
+// today's: v1.
+func Serves(name v1alpha1.RuntimeName, version string) (v1, v1alpha2 bool) {
+	if !known(version) {
+		return true, false
+	}
+	switch name {
+	case v1alpha1.Containerd:
+		return !before(version, 1, 6, 0), before(version, 2, 0, 0)
+	case v1alpha1.CRIO:
+		return !before(version, 1, 20, 0), before(version, 1, 26, 0)
+	default: // of cri-dockerd
+		return !before(version, 0, 3, 0), before(version, 0, 4, 2)
+	}
+}
+
+// CRIDaemon returns the version of the binary that serves CRI: cri-dockerd's for Docker.
+func CRIDaemon(f *v1alpha1.Facts, name v1alpha1.RuntimeName) v1alpha1.Binary {
+	r := f.Runtime(name)
+	switch name {
+	case v1alpha1.Containerd:
+		return r.Binaries["containerd"]
+	case v1alpha1.CRIO:
+		return r.Binaries["crio"]
+	}
+	return r.Binaries["cri-dockerd"]
+}
+
+// SpokenCRI returns the CRI version that a kubelet of that minor speaks with the runtime on this node; ok is false when
+// they have none in common.
+func SpokenCRI(f *v1alpha1.Facts, name v1alpha1.RuntimeName, kubeletMinor int) (version string, ok bool) {
+	v1, v1alpha2 := Serves(name, CRIDaemon(f, name).Version)
+	switch {
+	case kubeletMinor > 0 && kubeletMinor <= 22:
+		return "v1alpha2", v1alpha2
+	case v1:
+		return "v1", true
+	case kubeletMinor > 0 && kubeletMinor <= 25:
+		return "v1alpha2", v1alpha2
+	}
+	return "v1", false
+}
+
+// tellsCgroupDriver reports whether the runtime answers RuntimeConfig.
+func tellsCgroupDriver(name v1alpha1.RuntimeName, version string) bool {
+	switch name {
+	case v1alpha1.Containerd:
+		return !before(version, 2, 0, 0)
+	case v1alpha1.CRIO:
+		return !before(version, 1, 28, 0)
+	}
+	return !before(version, 0, 3, 17)
+}
