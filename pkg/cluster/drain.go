@@ -36,6 +36,8 @@ type DrainOptions struct {
 	Timeout time.Duration
 	// PodSelector narrows what is moved.
 	PodSelector string
+	// SkipWaitForDelete leaves pods alone that have been on their way out for longer; 0 waits for all of them.
+	SkipWaitForDelete time.Duration
 }
 
 const (
@@ -73,6 +75,7 @@ func PlanDrain(ctx context.Context, client kubernetes.Interface, node string, o 
 		}},
 		Out: io.Discard, ErrOut: io.Discard,
 	}}
+	d.helper.SkipWaitForDeleteTimeoutSeconds = int(o.SkipWaitForDelete.Round(time.Second) / time.Second)
 	if o.GracePeriod != nil {
 		d.helper.GracePeriodSeconds = int(o.GracePeriod.Round(time.Second) / time.Second)
 	}

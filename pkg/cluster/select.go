@@ -26,6 +26,9 @@ type Selection struct {
 // ErrNothingSelected says that no way of selecting nodes was used.
 var ErrNothingSelected = errors.New("no node selected: name nodes, or use -l, --field-selector or --all")
 
+// ErrNoMatch says that the selectors match no node.
+var ErrNoMatch = errors.New("no node matches")
+
 // fewNames is up to how many nodes are read one by one; more are read in one list.
 const fewNames = 5
 
@@ -48,7 +51,7 @@ func Select(ctx context.Context, client kubernetes.Interface, s Selection) ([]co
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
 	if len(nodes) == 0 {
-		return nil, errors.New("no node matches")
+		return nil, ErrNoMatch
 	}
 	slices.SortFunc(nodes, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	return nodes, nil
