@@ -3,15 +3,183 @@
 package facts
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 // Gather looks at the machine, changes nothing, and returns Facts whose secrets are masked. What can't be looked at is
 // a line of Facts.Problems; an error means that there is nothing to report at all.
 func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, error) {
-	return nil, errors.New("not implemented")
+	g := &gatherer{m: m, facts: &v1alpha1.Facts{
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindFacts, Node: node, Taken: m.Clock.Now().UTC().Truncate(time.Millisecond),
+	}}
+	f := g.facts
+	info, err := m.Kernel.Info()
+	if err != nil {
+		return nil, fmt.Errorf("looking at the machine: %w", err)
+	}
+	f.Machine = info
+
+	// What takes long runs beside the files: asking binaries for their versions, and daemons for what they hold.
+	var group errgroup.Group
+	found := make([]v1alpha1.RuntimeInfo, len(runtimes.All()))
+	for i, d := range runtimes.All() {
+		group.Go(func() error {
+			found[i] = g.runtime(ctx, d)
+			return nil
+		})
+	}
+	group.Go(func() error {
+		g.kernel()
+		return nil
+	})
+	group.Go(func() error {
+		f.Kubelet = g.kubelet(ctx)
+		return nil
+	})
+	var kubeadm *v1alpha1.Binary
+	group.Go(func() error {
+		kubeadm = g.kubeadm(ctx)
+		return nil
+	})
+	_ = group.Wait() // failures are problems, not errors
+	f.Runtimes, f.Kubelet.Kubeadm = found, kubeadm
+	g.follow(ctx)
+	g.configured(ctx)
+	g.health(ctx)
+	g.filesystems()
+	g.journal()
+	g.sort()
+	return f, ctx.Err()
+}
+
+// gatherer fills Facts. What runs in parallel takes the lock for problems only and has a place of its own for the rest.
+type gatherer struct {
+	m     host.Machine
+	facts *v1alpha1.Facts
+	mu    sync.Mutex
+}
+
+// problem notes what couldn't be looked at. What isn't there is no problem.
+func (g *gatherer) problem(what string, err error) {
+	if err == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.facts.Problems = append(g.facts.Problems, what+": "+err.Error())
+}
+
+// sysctls and modules are those that pods' networks and the runtimes need.
+var (
+	sysctls = []string{
+		"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
+		"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables",
+	}
+	modules = []string{"overlay", "br_netfilter"}
+)
+
+func (g *gatherer) kernel() {
+	f := g.facts
+	loaded, err := g.m.Kernel.Modules()
+	g.problem("kernel modules", err)
+	for _, name := range loaded {
+		if slices.Contains(modules, name) {
+			f.Modules = append(f.Modules, name)
+		}
+	}
+	f.Sysctls = map[string]string{}
+	for _, name := range sysctls {
+		value, err := g.m.Kernel.Sysctl(name)
+		g.problem("kernel parameter "+name, err)
+		if value != "" {
+			f.Sysctls[name] = value
+		}
+	}
+}
+
+// health asks the kubelet whether it is well, where its configuration says.
+func (g *gatherer) health(ctx context.Context) {
+	url := "http://127.0.0.1:10248/healthz"
+	if view, err := kubelet.Analyze(g.facts); err == nil && view.Healthz != "" {
+		url = view.Healthz
+	}
+	if g.facts.Kubelet.PID != 0 {
+		g.facts.Kubelet.Healthy = g.m.HTTP.Healthz(ctx, url)
+	}
+}
+
+// filesystems looks at what the stores, the kubelet and the agent lie on.
+func (g *gatherer) filesystems() {
+	paths := []string{journal.Dir, "/var/lib/kubelet", "/"}
+	if view, err := kubelet.Analyze(g.facts); err == nil && view.RootDir != "" {
+		paths = append(paths, view.RootDir)
+	}
+	for _, d := range runtimes.All() {
+		paths = append(paths, d.Store)
+	}
+	for _, r := range g.facts.Runtimes {
+		paths = append(paths, r.StorePath)
+	}
+	slices.Sort(paths)
+	for _, p := range slices.Compact(paths) {
+		if !path.IsAbs(p) {
+			continue
+		}
+		fs, err := g.m.Files.Filesystem(p)
+		if err != nil {
+			g.problem("file system of "+p, err)
+			continue
+		}
+		g.facts.Filesystems = append(g.facts.Filesystems, fs)
+	}
+}
+
+// sort makes two looks at the same node equal.
+func (g *gatherer) sort() {
+	f := g.facts
+	slices.SortFunc(f.Files, func(a, b v1alpha1.File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(f.Dirs, func(a, b v1alpha1.Dir) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(f.Units, func(a, b v1alpha1.Unit) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(f.Modules)
+	slices.Sort(f.Problems)
+}
+
+// maskArgs and maskEnviron copy, since what comes from the host may be shared.
+func maskArgs(argv []string) []string { return edit.MaskArgs(slices.Clone(argv)) }
+
+func maskEnviron(words []string) []string {
+	out := make([]string, 0, len(words))
+	for _, w := range words {
+		out = append(out, edit.MaskEnviron(w))
+	}
+	return out
+}
+
+func maskProcesses(list []v1alpha1.Process) []v1alpha1.Process {
+	for i := range list {
+		list[i].Argv = maskArgs(list[i].Argv)
+	}
+	return list
+}
+
+// firstLine is for versions: what a program says about itself at once.
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
 }

@@ -1,0 +1,172 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
+)
+
+// askTimeout bounds what is asked of one daemon: a hanging one must not hide the others.
+const askTimeout = 5 * time.Second
+
+// supervisors run a kubelet inside themselves or as their child; without a kubelet process of its own they stand for it.
+var supervisors = []string{"k3s", "k3s-server", "k3s-agent", "rke2", "k0s", "kubelite"}
+
+// kubelet finds the running kubelet and, from its cgroup, the unit that runs it.
+func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
+	out := v1alpha1.KubeletInfo{Unit: kubeletUnit}
+	p, ok := g.kubeletProcess(ctx)
+	if !ok {
+		return out
+	}
+	out.PID, out.Exe, out.Argv, out.Started = p.PID, p.Exe, maskArgs(p.Argv), p.Started
+	if path.Base(p.Exe) == "kubelet" {
+		out.Version = g.version(ctx, "kubelet", p.Exe)
+	}
+	out.Unit = ""
+	if strings.HasSuffix(p.Unit, ".service") {
+		out.Unit = p.Unit
+	}
+	environ, err := g.m.Procs.Environ(p.PID)
+	g.problem("environment of the kubelet", err)
+	for _, word := range environ {
+		if !strings.HasPrefix(word, "KUBELET_") {
+			continue
+		}
+		name, value, _ := strings.Cut(edit.MaskEnviron(word), "=")
+		if out.Env == nil {
+			out.Env = map[string]string{}
+		}
+		out.Env[name] = value
+	}
+	return out
+}
+
+const kubeletUnit = "kubelet.service"
+
+func (g *gatherer) kubeletProcess(ctx context.Context) (v1alpha1.Process, bool) {
+	for _, names := range [][]string{{"kubelet"}, supervisors} {
+		list, err := g.m.Procs.Find(names...)
+		g.problem("processes", err)
+		if len(list) == 0 {
+			continue
+		}
+		// A second one (a cluster inside a pod) is told apart by what PID 1 calls the unit's main process.
+		for _, p := range list {
+			if p.Unit == "" {
+				continue
+			}
+			if u, err := g.m.Units.Show(ctx, p.Unit); err == nil && u.MainPID == p.PID {
+				return p, true
+			}
+		}
+		return list[0], true
+	}
+	return v1alpha1.Process{}, false
+}
+
+// runtime looks at one runtime's traces. A daemon that doesn't run is never dialled: its socket may be one by which PID 1
+// would start it.
+func (g *gatherer) runtime(ctx context.Context, d runtimes.Description) v1alpha1.RuntimeInfo {
+	out := v1alpha1.RuntimeInfo{Name: d.Name}
+	processes, err := g.m.Procs.Find(d.Daemons...)
+	g.problem("processes", err)
+	out.Processes = maskProcesses(slices.Clone(processes))
+	for _, socket := range d.Sockets {
+		if f, err := g.m.Files.Lstat(socket); err == nil && f.Type != v1alpha1.Absent {
+			out.Sockets = append(out.Sockets, socket)
+		}
+	}
+	var group errgroup.Group
+	group.Go(func() error {
+		out.Binaries = g.versions(ctx, g.installed(d, processes))
+		return nil
+	})
+	group.Go(func() error {
+		for _, socket := range out.Sockets {
+			if listens(socket, processes) && g.ask(ctx, socket, &out) {
+				break
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		// CRI-O's store may hold containers of others while it is down; other daemons must run to be asked.
+		if len(processes) == 0 && d.Name != v1alpha1.CRIO {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		foreign, err := g.m.Stores.Foreign(ctx, d.Name)
+		g.problem("containers of "+string(d.Name), err)
+		out.Foreign = foreign
+		return nil
+	})
+	_ = group.Wait() // failures are problems, not errors
+	return out
+}
+
+// listens reports whether the socket's own daemon runs: cri-dockerd's socket is there without it.
+func listens(socket string, processes []v1alpha1.Process) bool {
+	if !strings.Contains(path.Base(socket), "cri-docker") {
+		return len(processes) > 0
+	}
+	return slices.ContainsFunc(processes, func(p v1alpha1.Process) bool { return path.Base(p.Exe) == "cri-dockerd" })
+}
+
+// ask asks a CRI endpoint for everything and reports whether it answered.
+func (g *gatherer) ask(ctx context.Context, socket string, out *v1alpha1.RuntimeInfo) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	r, err := g.m.CRI.Dial(ctx, "unix://"+socket, "")
+	if err != nil {
+		g.problem("CRI of "+string(out.Name), err)
+		return false
+	}
+	defer r.Close()
+	info, err := r.Info(ctx)
+	if err != nil {
+		g.problem("CRI of "+string(out.Name), err)
+		return false
+	}
+	if info.APIVersion == "" {
+		return false // something answered in place of CRI
+	}
+	out.CRI = &info
+	g.contents(ctx, r, out)
+	return true
+}
+
+func (g *gatherer) contents(ctx context.Context, r host.Runtime, out *v1alpha1.RuntimeInfo) {
+	images, err := r.Images(ctx)
+	g.problem("images of "+string(out.Name), err)
+	out.CRI.Images = images
+	slices.SortFunc(out.CRI.Images, func(a, b v1alpha1.Image) int { return strings.Compare(a.ID, b.ID) })
+	pods, err := r.Sandboxes(ctx)
+	g.problem("pods of "+string(out.Name), err)
+	for _, p := range pods {
+		if p.Ready {
+			out.CRI.Sandboxes++
+		}
+		for _, c := range p.Containers {
+			if c.Running {
+				out.CRI.Containers++
+			}
+		}
+	}
+	out.StorePath, out.StoreBytes, err = r.ImageFs(ctx)
+	g.problem("image store of "+string(out.Name), err)
+}
+
+var errNoVersion = errors.New("its answer holds no version")

@@ -1,0 +1,84 @@
+//go:build linux
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+type linuxCommands struct{}
+
+// A pod's environment, through which the agent may have come, need not name the directories of a host.
+const hostPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+const maxOutput = 16 << 20
+
+func (linuxCommands) Output(ctx context.Context, argv []string, env []string) ([]byte, error) {
+	return run(ctx, argv, env, nil)
+}
+
+// run runs argv with a clean environment and returns its standard output.
+func run(ctx context.Context, argv, env []string, stdin []byte) ([]byte, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("running a command: no command")
+	}
+	path, err := look(argv[0])
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	cmd.Env = append([]string{"PATH=" + hostPath, "LC_ALL=C"}, env...)
+	cmd.Dir = "/"
+	// Children that keep the pipes open after the end must not hold us.
+	cmd.WaitDelay = time.Second
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
+	var stdout, stderr limited
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	if err != nil {
+		tail := strings.TrimSpace(stderr.String())
+		if len(tail) > 1000 {
+			tail = "…" + tail[len(tail)-1000:]
+		}
+		if tail != "" {
+			err = fmt.Errorf("%w: %s", err, tail)
+		}
+		return stdout.Bytes(), fmt.Errorf("running %s: %w", filepath.Base(path), err)
+	}
+	return stdout.Bytes(), nil
+}
+
+// look finds a program by the host's directories, whatever PATH this process came with.
+func look(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	for _, dir := range filepath.SplitList(hostPath) {
+		p := filepath.Join(dir, name)
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("looking for %s: %w", name, ErrNotExist)
+}
+
+// limited keeps the first bytes of an output and drops the rest.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if room := maxOutput - l.Len(); room < len(p) {
+		l.Buffer.Write(p[:max(room, 0)])
+		return len(p), nil
+	}
+	return l.Buffer.Write(p)
+}

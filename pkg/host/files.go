@@ -1,0 +1,168 @@
+//go:build linux
+
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"golang.org/x/sys/unix"
+)
+
+// otherType is what Lstat reports for sockets, pipes and devices, of which a plan can't speak.
+const otherType v1alpha1.FileType = "other"
+
+type linuxFiles struct {
+	allow allowlist
+	temps *temps
+}
+
+func newFiles(allow []string) linuxFiles {
+	return linuxFiles{allow: allow, temps: &temps{}}
+}
+
+// gone translates the ways in which a path isn't there: a parent that is a file counts.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+}
+
+func (linuxFiles) Lstat(path string) (v1alpha1.File, error) {
+	f := v1alpha1.File{Path: path, Type: v1alpha1.Absent}
+	info, err := os.Lstat(path)
+	if gone(err) {
+		return f, nil
+	}
+	if err != nil {
+		return f, err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return f, fmt.Errorf("looking at %s: %w", path, err)
+	}
+	f.Mode = st.Mode & 0o7777
+	f.UID, f.GID = int(st.Uid), int(st.Gid)
+	f.Modified = info.ModTime()
+	switch info.Mode().Type() {
+	case 0:
+		f.Type, f.Size = v1alpha1.Regular, info.Size()
+	case fs.ModeDir:
+		f.Type = v1alpha1.Directory
+	case fs.ModeSymlink:
+		f.Type = v1alpha1.Symlink
+		if f.Target, err = os.Readlink(path); err != nil {
+			return f, err
+		}
+	default:
+		f.Type = otherType
+	}
+	f.Xattrs, err = listXattrs(path)
+	return f, err
+}
+
+func (linuxFiles) Read(path string, limit int64) ([]byte, error) {
+	// Without O_NONBLOCK a pipe somebody left there would hold us for ever.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if gone(err) {
+		return nil, fmt.Errorf("reading %s: %w", path, ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading %s: not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("reading %s: more than %d bytes", path, limit)
+	}
+	return data, nil
+}
+
+func (linuxFiles) ReadDir(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if gone(err) {
+		return nil, fmt.Errorf("listing %s: %w", path, ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil, fmt.Errorf("listing %s: %w", path, ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (linuxFiles) Filesystem(path string) (v1alpha1.Filesystem, error) {
+	out := v1alpha1.Filesystem{Path: path}
+	for at := path; ; at = filepath.Dir(at) {
+		var vfs unix.Statfs_t
+		err := unix.Statfs(at, &vfs)
+		if gone(err) && at != "/" {
+			continue
+		}
+		if err != nil {
+			return out, fmt.Errorf("looking at the file system of %s: %w", path, err)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(at, &st); err != nil {
+			return out, fmt.Errorf("looking at %s: %w", at, err)
+		}
+		out.Type = filesystemType(int64(vfs.Type))
+		out.Device = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+		if out.Type == "btrfs" {
+			// Subvolumes have device numbers of their own and share their room.
+			out.Device = fmt.Sprintf("btrfs:%x", vfs.Fsid.Val)
+		}
+		block := int64(vfs.Frsize)
+		if block == 0 {
+			block = int64(vfs.Bsize)
+		}
+		out.Bytes, out.FreeBytes = int64(vfs.Blocks)*block, int64(vfs.Bavail)*block
+		out.Inodes, out.FreeInodes = int64(vfs.Files), int64(vfs.Ffree)
+		out.ReadOnly = int64(vfs.Flags)&unix.ST_RDONLY != 0
+		out.NoExec = int64(vfs.Flags)&unix.ST_NOEXEC != 0
+		return out, nil
+	}
+}
+
+func filesystemType(magic int64) string {
+	switch uint32(magic) {
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlay"
+	case unix.TMPFS_MAGIC:
+		return "tmpfs"
+	case unix.NFS_SUPER_MAGIC:
+		return "nfs"
+	case unix.F2FS_SUPER_MAGIC:
+		return "f2fs"
+	case 0x2fc12fc1:
+		return "zfs"
+	}
+	return fmt.Sprintf("0x%x", uint32(magic))
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+type linuxHTTP struct{ local *http.Client }
+
+func newHTTP() linuxHTTP {
+	return linuxHTTP{local: &http.Client{
+		Timeout: time.Second,
+		// An environment with a proxy must not lead us away from this machine.
+		Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true},
+	}}
+}
+
+func (h linuxHTTP) Healthz(ctx context.Context, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := h.local.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// maxBody is more than any one object of the API.
+const maxBody = 8 << 20
+
+func (linuxHTTP) Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error) {
+	data, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		return 0, nil, err
+	}
+	cluster, err := parseKubeconfig(data, kubeconfig)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	client, err := cluster.client()
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, method, cluster.server+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	request.Header.Set("Accept", "application/json")
+	if cluster.token != "" {
+		request.Header.Set("Authorization", "Bearer "+cluster.token)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	out, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+	if err != nil {
+		return answer.StatusCode, nil, fmt.Errorf("reading the answer of %s: %w", cluster.server, err)
+	}
+	return answer.StatusCode, out, nil
+}
+
+func (linuxHTTP) Serve(handler http.Handler) (address string, stop func() error, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listening on loopback: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	stop = func() error {
+		err := server.Close()
+		if serve := <-done; !errors.Is(serve, http.ErrServerClosed) {
+			err = errors.Join(err, serve)
+		}
+		return err
+	}
+	return listener.Addr().String(), stop, nil
+}

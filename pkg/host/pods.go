@@ -1,0 +1,140 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+type linuxPods struct {
+	procs  linuxProcs
+	clock  linuxClock
+	mounts systemMounts
+	cni    cniCleaner
+}
+
+func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
+	init, err := p.procs.cgroups(1)
+	if err != nil {
+		return nil, fmt.Errorf("looking for pods' processes: %w", err)
+	}
+	namespace, err := p.procs.pidNamespace(1)
+	if err != nil {
+		return nil, fmt.Errorf("looking for pods' processes: %w", err)
+	}
+	pids, err := p.procs.pids()
+	if err != nil {
+		return nil, fmt.Errorf("looking for pods' processes: %w", err)
+	}
+	booted := p.procs.booted()
+	var out []v1alpha1.Process
+	for _, pid := range pids {
+		if pid == 1 || pid == os.Getpid() || p.procs.ended(pid) {
+			continue
+		}
+		groups, err := p.procs.cgroups(pid)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		exe, _ := p.procs.exe(pid)
+		proc, err := p.procs.describe(pid, exe, booted)
+		if err != nil {
+			continue
+		}
+		if inPodAnywhere(groups, init) {
+			out = append(out, proc)
+			continue
+		}
+		// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
+		if ns, err := p.procs.pidNamespace(pid); err == nil && ns == namespace && monitors(proc) {
+			out = append(out, proc)
+		}
+	}
+	return out, nil
+}
+
+// Kill asks again and again who is left: what a process starts while it dies must not escape.
+func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
+	list, err := p.Processes(ctx)
+	if err != nil {
+		return err
+	}
+	if grace > 0 {
+		if list, err = p.terminate(ctx, list, grace); err != nil {
+			return err
+		}
+	}
+	const patience = 30 * time.Second
+	for start := p.clock.SinceBoot(); len(list) > 0; {
+		for _, proc := range list {
+			if err := signal(proc.PID, unix.SIGKILL); err != nil {
+				return err
+			}
+		}
+		if err := p.clock.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+		if list, err = p.Processes(ctx); err != nil {
+			return err
+		}
+		if len(list) > 0 && p.clock.SinceBoot()-start > patience {
+			return fmt.Errorf("killing what is left of pods: %s still runs", describeProcesses(list))
+		}
+	}
+	return nil
+}
+
+// terminate asks each process of a container once. Monitors aren't asked: containerd's shims ignore it, and conmon would
+// forward it; both end with what they watch.
+func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace time.Duration) ([]v1alpha1.Process, error) {
+	for _, proc := range list {
+		if monitors(proc) {
+			continue
+		}
+		if err := signal(proc.PID, unix.SIGTERM); err != nil {
+			return nil, err
+		}
+	}
+	for start := p.clock.SinceBoot(); p.clock.SinceBoot()-start < grace; {
+		if err := p.clock.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+		left, err := p.Processes(ctx)
+		if err != nil || len(left) == 0 {
+			return left, err
+		}
+		list = left
+	}
+	return list, nil
+}
+
+func signal(pid int, s unix.Signal) error {
+	if err := unix.Kill(pid, s); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("sending %s to process %d: %w", unix.SignalName(s), pid, err)
+	}
+	return nil
+}
+
+func describeProcesses(list []v1alpha1.Process) string {
+	var parts []string
+	for i, p := range list {
+		if i == 3 {
+			parts = append(parts, fmt.Sprintf("%d more", len(list)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s (%d)", filepath.Base(p.Exe), p.PID))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (p linuxPods) Detach(ctx context.Context) error { return p.cni.detach(ctx) }

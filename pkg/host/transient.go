@@ -1,0 +1,124 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+// StartTransient waits until the process runs (Type=exec) or says that it is ready (Type=notify).
+func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
+	if conn, err := u.connect(); err == nil {
+		// A transient unit of that name that failed earlier keeps the name until it is reset.
+		_ = conn.ResetFailedUnitContext(ctx, unit.Name)
+	}
+	var stdin *os.File
+	if len(unit.Stdin) > 0 {
+		f, err := memory(unit.Stdin)
+		if err != nil {
+			return fmt.Errorf("starting %s: %w", unit.Name, err)
+		}
+		defer f.Close()
+		stdin = f
+	}
+	return u.job(ctx, "starting", unit.Name, func(conn *dbus.Conn, done chan<- string) (int, error) {
+		properties := transientProperties(unit, managerVersion(conn))
+		if stdin != nil {
+			properties = append(properties, dbus.Property{
+				Name: "StandardInputFileDescriptor", Value: godbus.MakeVariant(godbus.UnixFD(stdin.Fd())),
+			})
+		}
+		return conn.StartTransientUnitContext(ctx, unit.Name, "fail", properties, done)
+	})
+}
+
+// memory holds data in a file that has no name and no place on a disk.
+func memory(data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making a file of memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "stdin")
+	if _, err := f.Write(data); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// transientProperties speaks the language of that systemd: exec came with 240, CollectMode with 236, the unit's own start
+// limit with 230.
+func transientProperties(unit Transient, systemd int) []dbus.Property {
+	property := func(name string, value any) dbus.Property {
+		return dbus.Property{Name: name, Value: godbus.MakeVariant(value)}
+	}
+	kind, restart, kill := "exec", "no", "control-group"
+	if systemd < 240 {
+		kind = "simple"
+	}
+	if unit.NotifyReady {
+		kind = "notify"
+	}
+	if unit.RestartOnFailure {
+		restart = "on-failure"
+	}
+	if unit.KillProcess {
+		kill = "process"
+	}
+	props := []dbus.Property{
+		dbus.PropDescription(unit.Description),
+		dbus.PropExecStart(unit.Argv, true),
+		property("Type", kind),
+		property("Restart", restart),
+		property("RestartUSec", uint64(1_000_000)),
+		property("KillMode", kill),
+		// Daemons among them have as many images and containers open as the node holds.
+		property("LimitNOFILE", uint64(1<<20)),
+		property("TasksMax", ^uint64(0)),
+		property("Delegate", true),
+	}
+	switch {
+	case unit.RestartOnFailure && systemd >= 230:
+		// It must come back however often it dies: nobody else is there to finish.
+		props = append(props, property("StartLimitIntervalUSec", uint64(0)))
+	case !unit.RestartOnFailure && systemd >= 236:
+		// Gone without a trace when it ends, failed or not, so that its name is free.
+		props = append(props, property("CollectMode", "inactive-or-failed"))
+	}
+	if len(unit.Env) > 0 {
+		props = append(props, property("Environment", unit.Env))
+	}
+	return props
+}
+
+// managerVersion is systemd's version as a number; 0 when it can't be told, which is taken for an old one.
+func managerVersion(conn *dbus.Conn) int {
+	text, err := conn.GetManagerProperty("Version")
+	if err != nil {
+		return 0
+	}
+	return systemdVersion(text)
+}
+
+// systemdVersion reads "252.39-1~deb12u1", "v219" and the like, quoted or not.
+func systemdVersion(text string) int {
+	text = strings.TrimPrefix(strings.Trim(text, `"`), "v")
+	end := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+	if end >= 0 {
+		text = text[:end]
+	}
+	n, _ := strconv.Atoi(text)
+	return n
+}
