@@ -26,10 +26,13 @@ func (b *Bed) Diagnose(t *testing.T, n *Node, since time.Time) {
 		fmt.Fprintf(&report, "--- %s: %s\n%s\n", n.Name, title, tail(string(out), lines))
 	}
 	from := fmt.Sprintf("@%d", since.Unix())
-	section("run record", "f=$(ls -t "+RunsDir+"/*/run.json 2>/dev/null | head -n 1); [ -z \"$f\" ] || cat \"$f\"", 60)
-	section("run progress", "f=$(ls -t "+RunsDir+"/*/progress.jsonl 2>/dev/null | head -n 1); [ -z \"$f\" ] || cat \"$f\"", 80)
-	for _, unit := range []string{"kubectl-runtime*", "crio", "containerd", "kubelet"} {
-		section("journal of "+unit, fmt.Sprintf("journalctl --no-pager --output=short-precise --since=%s --unit='%s'", from, unit), 60)
+	section("run record", "f=$(ls -t "+RunsDir+"/*/run.json 2>/dev/null | head -n 1 || true); [ -z \"$f\" ] || cat \"$f\"", 60)
+	section("run progress", "f=$(ls -t "+RunsDir+"/*/progress.jsonl 2>/dev/null | head -n 1 || true); [ -z \"$f\" ] || cat \"$f\"", 80)
+	for unit, only := range map[string]string{
+		// The kubelet's and containerd's information would bury what went wrong.
+		"kubectl-runtime*": ".", "crio": "level=(warn|error|fatal)|systemd", "containerd": "level=(warn|error|fatal)|systemd", "kubelet": " [EF][0-9]{4} |systemd",
+	} {
+		section("journal of "+unit, fmt.Sprintf("journalctl --no-pager --output=short-iso-precise --since=%s --unit='%s' | grep -E '%s' | cut -c 1-400 || true", from, unit, only), 40)
 	}
 	section("units", "systemctl list-units --all --plain --no-legend --no-pager 'kubectl-runtime*' kubelet.service containerd.service crio.service", 20)
 	report.WriteString(b.clusterState(ctx, n))

@@ -195,3 +195,6 @@ func contextOf(t *testing.T, timeout time.Duration) (context.Context, context.Ca
 	t.Helper()
 	return context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 }
+
+// cleanupTime bounds one step of putting things back.
+const cleanupTime = time.Minute

@@ -160,8 +160,7 @@ func (n *Node) Same(t *testing.T, before *photo.Photo, allowed ...[]photo.Allowa
 	}
 }
 
-// Ours lists what the product left in the cluster for a node: pods, the Lease and the cordon of somebody who isn't
-// there any more.
+// Ours lists what the product left in the cluster for a node: pods, and a Lease that somebody holds.
 func (b *Bed) Ours(ctx context.Context, n *Node) ([]string, error) {
 	var found []string
 	pods, err := n.Pods(ctx)
@@ -169,7 +168,7 @@ func (b *Bed) Ours(ctx context.Context, n *Node) ([]string, error) {
 		return nil, err
 	}
 	for _, pod := range pods {
-		if strings.Contains(pod.Name, "kubectl-runtime") && !strings.HasSuffix(pod.Name, n.Name) || strings.Contains(pod.Labels["app.kubernetes.io/managed-by"], "kubectl-runtime") {
+		if strings.HasPrefix(pod.Name, "kubectl-runtime-") || pod.Labels["app.kubernetes.io/managed-by"] == "kubectl-runtime" {
 			found = append(found, fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name))
 		}
 	}

@@ -58,26 +58,24 @@ func OnWorkersBut(template corev1.PodTemplateSpec, node string) corev1.PodTempla
 	return template
 }
 
-// Shell turns a template into one that runs a shell script with the node's own programs: the web image has none. It
-// ends at once on SIGTERM.
-func Shell(template corev1.PodTemplateSpec, script string, mounts ...corev1.VolumeMount) corev1.PodTemplateSpec {
+// Shell turns a template into one that runs a shell script with the node's own programs, for the web image has none. A
+// directory of the node is mounted at mountPath. It ends at once on SIGTERM.
+func Shell(template corev1.PodTemplateSpec, script, mountPath, dir string) corev1.PodTemplateSpec {
 	c := &template.Spec.Containers[0]
 	c.Command = []string{"/bin/sh", "-c", "trap 'exit 0' TERM\n" + script}
 	c.ReadinessProbe = nil
 	c.SecurityContext = &corev1.SecurityContext{RunAsUser: new(int64(0))}
-	for i, dir := range []string{"/bin", "/lib", "/lib64", "/usr"} {
-		name := fmt.Sprintf("programs-%d", i)
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: dir, ReadOnly: true})
-		template.Spec.Volumes = append(template.Spec.Volumes, hostPath(name, dir))
+	mount := func(name, from, at string, readOnly bool) {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at, ReadOnly: readOnly})
+		template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{
+			Name: name, VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: from}},
+		})
 	}
-	for _, mount := range mounts {
-		c.VolumeMounts = append(c.VolumeMounts, mount)
+	for i, programs := range []string{"/bin", "/lib", "/lib64", "/usr"} {
+		mount(fmt.Sprintf("programs-%d", i), programs, programs, true)
 	}
+	mount("dir", dir, mountPath, false)
 	return template
-}
-
-func hostPath(name, path string) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}
 }
 
 // Deploy creates a Deployment and waits until its pods are Ready.

@@ -11,14 +11,11 @@ import (
 
 const networkScript = `
 echo '# netns'
+used=$(stat -L -c %i /proc/[0-9]*/ns/net 2>/dev/null | sort -u || true)
 for n in /run/netns/* /run/docker/netns/*; do
 	[ -e "$n" ] || continue
 	inode=$(stat -L -c %i "$n" 2>/dev/null) || continue
-	used=unused
-	for p in /proc/[0-9]*; do
-		if [ "$(stat -L -c %i "$p/ns/net" 2>/dev/null)" = "$inode" ]; then used=used; break; fi
-	done
-	printf '%s\t%s\n' "$n" "$used"
+	if grep -qx "$inode" <<<"$used"; then echo "$n	used"; else echo "$n	unused"; fi
 done
 echo '# address'
 for f in /var/lib/cni/networks/*/* /run/cni-ipam-state/*/*; do

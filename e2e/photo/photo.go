@@ -93,7 +93,7 @@ func Diff(before, after *Photo, allowed []Allowance) []string {
 	for _, key := range keys {
 		was, had := before.Lines[key]
 		is, has := after.Lines[key]
-		if had == has && was == is || excused(key, allowed) {
+		if had == has && was == is || Excuses(key, allowed) {
 			continue
 		}
 		if had {
@@ -109,8 +109,9 @@ func Diff(before, after *Photo, allowed []Allowance) []string {
 	return diff
 }
 
-func excused(key string, allowed []Allowance) bool {
-	return slices.ContainsFunc(allowed, func(a Allowance) bool { return a.Line.MatchString(key) })
+// Excuses reports whether a line may differ.
+func Excuses(line string, allowed []Allowance) bool {
+	return slices.ContainsFunc(allowed, func(a Allowance) bool { return a.Line.MatchString(line) })
 }
 
 // tenants is what is known of the pods that live on the node.

@@ -1,0 +1,145 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// TestSelfRollback breaks a switch where nothing on the operator's side can mend it. The node must take itself back:
+// Ready on what it had, schedulable, its pods running, its photograph as before, and nobody does anything.
+func TestSelfRollback(t *testing.T) {
+	t.Run("TargetDiesAtStart", func(t *testing.T) {
+		selfRollback(t, fault{
+			// Staging starts the daemon with the configuration, but not its unit.
+			plant: func(t *testing.T, n *bed.Node) {
+				n.Write(t, "/etc/systemd/system/crio.service.d/50-e2e.conf", "[Service]\nExecStartPre=/bin/false\n")
+				n.Undo(t, "systemctl reset-failed crio.service 2>/dev/null || true")
+				n.Sh(t, "systemctl daemon-reload")
+			},
+			heal: func(t *testing.T, n *bed.Node) {
+				n.Undo(t, "systemctl daemon-reload")
+			},
+			code: 3,
+		})
+	})
+	t.Run("NetworkBroken", func(t *testing.T) {
+		selfRollback(t, fault{
+			// The node will be Ready and pods in the host's network will run: only a pod of the pod network can tell.
+			plant: func(t *testing.T, n *bed.Node) { breakNetwork(t, n, "crio") },
+			args:  []string{"--confirm-timeout", "40s"},
+			code:  3,
+		})
+	})
+	t.Run("PluginKilled", func(t *testing.T) {
+		selfRollback(t, fault{
+			args: []string{"--confirm-timeout", "20s"},
+			act: func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run) {
+				ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
+				s.Signal(syscall.SIGKILL)
+			},
+			code: -1,
+		})
+	})
+	for _, reboot := range []struct {
+		name  string
+		phase v1alpha1.Phase
+		cut   bool
+	}{
+		{"RebootedWhileApplying", v1alpha1.PhaseApplying, false},
+		{"PowerLostWhileApplying", v1alpha1.PhaseApplying, true},
+		{"RebootedWhenApplied", v1alpha1.PhaseApplied, false},
+	} {
+		t.Run(reboot.name, func(t *testing.T) {
+			selfRollback(t, fault{
+				plant: func(t *testing.T, n *bed.Node) {
+					// A pod that takes its time to end holds the evacuation, so that the reboot falls into it.
+					slow := bed.Web("e2e-slow", bed.ImageLocal, corev1.PullNever)
+					slow.Spec.Containers[0].Args = []string{"serve", "-grace", "6s"}
+					slow.Spec.TerminationGracePeriodSeconds = new(int64(12))
+					bed.Open(t).StaticPod(t, n, slow)
+				},
+				act: func(t *testing.T, n *bed.Node, _ *bed.Session, known []v1alpha1.Run) {
+					ended(t, n, known, patience, reboot.phase)
+					if err := n.Reboot(t.Context(), reboot.cut); err != nil {
+						t.Fatal(err)
+					}
+				},
+				code:    3,
+				allowed: photo.Restarted,
+			})
+		})
+	}
+}
+
+// fault is one way to break a switch.
+type fault struct {
+	// plant breaks something before the run, so that it is part of the first photograph; heal is registered before it,
+	// so that it runs after the plant is taken away.
+	plant, heal func(t *testing.T, n *bed.Node)
+	args        []string
+	// act breaks something while the run is under way.
+	act func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run)
+	// code is the plugin's exit code.
+	code    int
+	allowed []photo.Allowance
+}
+
+func selfRollback(t *testing.T, f fault) {
+	t.Helper()
+	b := bed.Open(t)
+	n := b.Worker(t, 0)
+	ns := b.Namespace(t, nil)
+	b.DaemonSet(t, ns, bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret))
+	if f.heal != nil {
+		f.heal(t, n)
+	}
+	if f.plant != nil {
+		f.plant(t, n)
+	}
+	before, known := n.Photo(t), n.Known(t)
+
+	s := b.Start(t, switchArgs(n, f.args...))
+	if f.act != nil {
+		f.act(t, n, s, known)
+	}
+	s.Wait(t, patience).Exited(t, f.code)
+	// What the node does from here on it does alone.
+	run := ended(t, n, known, 3*time.Minute, v1alpha1.PhaseRolledBack)
+	t.Logf("run %s went back: %s", run.ID, run.Reason)
+	if f.code == 3 {
+		tells(t, s)
+	}
+	unchanged(t, b, n, before, f.allowed)
+	b.AwaitReady(t, ns, "agent", len(b.Workers(t)), time.Minute)
+	if told := b.Expect(t, 0, time.Minute, "status", n.Name); told.Stdout() == "" {
+		t.Error("status says nothing about the node")
+	}
+}
+
+// breakNetwork makes CNI ADD of the cluster's plugin fail for one runtime alone.
+func breakNetwork(t *testing.T, n *bed.Node, parent string) {
+	t.Helper()
+	plugin := n.Sh(t, `echo "/usr/lib/cni/$(jq -r '.plugins[0].type // .type' "$(ls /etc/cni/net.d/*.conf* | head -n 1)")"`)
+	n.Undo(t, fmt.Sprintf("[ ! -e %[1]s.e2e ] || mv %[1]s.e2e %[1]s", plugin))
+	wrapper := fmt.Sprintf(`#!/bin/sh
+if [ "$CNI_COMMAND" = ADD ] && [ "$(cat /proc/$PPID/comm)" = %s ]; then
+	echo '{"cniVersion":"1.0.0","code":100,"msg":"broken for a test"}'
+	exit 1
+fi
+exec %s.e2e
+`, parent, plugin)
+	n.Sh(t, fmt.Sprintf("mv %[1]s %[1]s.e2e", plugin))
+	if _, err := n.RunIn(t.Context(), []byte(wrapper), fmt.Sprintf("cat >%[1]s; chmod 0755 %[1]s", plugin)); err != nil {
+		t.Fatal(err)
+	}
+}
