@@ -92,7 +92,10 @@ func (p *program) completeRuns(cmd *cobra.Command, args []string, prefix string)
 	if err != nil {
 		return nil, nothing
 	}
-	nodes, err := getNodes(cmd.Context(), client, args)
+	if len(args) == 0 {
+		return nil, nothing
+	}
+	nodes, err := (&targets{names: args}).find(cmd.Context(), client)
 	if err != nil {
 		return nil, nothing
 	}

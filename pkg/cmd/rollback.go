@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
@@ -117,7 +118,7 @@ func (p *program) rollback(ctx context.Context, o *rollbackOptions) error {
 		return err
 	}
 	defer s.close()
-	if _, err := getNodes(ctx, s.client, o.targets.names); err != nil {
+	if _, err := o.targets.find(ctx, s.client); err != nil {
 		return err
 	}
 	prepare := func(ctx context.Context, node string) (*rollout.Prepared, error) {
@@ -133,8 +134,8 @@ func (p *program) listRuns(ctx context.Context, o *rollbackOptions) error {
 	if err != nil {
 		return err
 	}
-	nodes, _, err := o.targets.find(ctx, client)
-	if err != nil {
+	nodes, err := o.targets.find(ctx, client)
+	if err != nil && !errors.Is(err, cluster.ErrNoMatch) {
 		return err
 	}
 	var runs []v1alpha1.NodeRun

@@ -28,6 +28,7 @@ type runFlags struct {
 	gracePeriod        int
 	disableEviction    bool
 	podSelector        string
+	skipWaitForDelete  int
 }
 
 // runOptions are what these verbs work with.
@@ -52,6 +53,7 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.force, "force", false, "Move pods too that no controller would bring back")
 	flags.IntVar(&f.gracePeriod, "grace-period", -1, "Seconds that pods get to end; -1 is their own")
 	flags.BoolVar(&f.disableEviction, "disable-eviction", false, "Delete pods instead of evicting them: PodDisruptionBudgets are not asked")
+	flags.IntVar(&f.skipWaitForDelete, "skip-wait-for-delete-timeout", 0, "Don't wait for pods that have been on their way out for more than so many seconds; 0 waits for all")
 	flags.StringVar(&f.podSelector, "pod-selector", "", "Move only pods whose labels match")
 }
 
@@ -74,6 +76,8 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 		return nil, errors.New("--stage-timeout must be more than 0")
 	case f.drainTimeout < 0:
 		return nil, errors.New("--drain-timeout must not be negative; 0 is for ever")
+	case f.skipWaitForDelete < 0:
+		return nil, errors.New("--skip-wait-for-delete-timeout must be 0 or more seconds")
 	case f.gracePeriod < -1:
 		return nil, errors.New("--grace-period must be -1 (the pods' own), 0 or more seconds")
 	}
@@ -86,7 +90,7 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	}
 	drain := cluster.DrainOptions{
 		Force: f.force, DeleteEmptyDirData: f.deleteEmptyDirData, DisableEviction: f.disableEviction,
-		Timeout: f.drainTimeout, PodSelector: f.podSelector,
+		Timeout: f.drainTimeout, PodSelector: f.podSelector, SkipWaitForDelete: time.Duration(f.skipWaitForDelete) * time.Second,
 	}
 	if f.drainTimeout == 0 {
 		drain.Timeout = -1

@@ -77,7 +77,7 @@ func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, 
 }
 
 // approve shows the plan and asks.
-func (s *session) approve(_ context.Context, p *rollout.Prepared) (bool, error) {
+func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error) {
 	s.progress.Done(p.Node())
 	if p.NothingToDo() {
 		return true, nil
@@ -94,7 +94,7 @@ func (s *session) approve(_ context.Context, p *rollout.Prepared) (bool, error) 
 	if p.Plan().Restores != "" {
 		question = "Take " + p.Node() + " back?"
 	}
-	yes, err := s.ui.Confirm(question)
+	yes, err := s.ui.Confirm(ctx, question)
 	if err != nil {
 		return false, err
 	}

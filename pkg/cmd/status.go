@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
 
@@ -96,8 +97,15 @@ func (p *program) status(ctx context.Context, o *statusOptions) error {
 	if err != nil {
 		return err
 	}
-	nodes, version, err := o.targets.find(ctx, client)
-	if err != nil {
+	version := ""
+	if o.watch {
+		// Read before the nodes: what changes in between comes again, and is then no change.
+		if version, err = currentVersion(ctx, client); err != nil {
+			return err
+		}
+	}
+	nodes, err := o.targets.find(ctx, client)
+	if err != nil && !errors.Is(err, cluster.ErrNoMatch) {
 		return err
 	}
 	if o.deep {

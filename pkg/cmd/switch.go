@@ -205,12 +205,9 @@ func (p *program) runSwitch(ctx context.Context, o *switchOptions) error {
 		return err
 	}
 	defer s.close()
-	nodes, _, err := o.targets.find(ctx, s.client)
+	nodes, err := o.targets.find(ctx, s.client)
 	if err != nil {
 		return err
-	}
-	if len(nodes) == 0 {
-		return errors.New("no node matches")
 	}
 	prepare := func(ctx context.Context, node string) (*rollout.Prepared, error) {
 		return s.engine.Prepare(ctx, node, o.to)

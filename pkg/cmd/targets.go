@@ -7,18 +7,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/pager"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 )
 
 // targets are the nodes that a command line names.
@@ -75,55 +69,20 @@ func (t *targets) selected() bool { return t.selector != "" || t.fieldSelector !
 // none reports whether the command line names no node in any way.
 func (t *targets) none() bool { return len(t.names) == 0 && !t.selected() && !t.all }
 
-// find asks the API server what it knows of the nodes, and at which version. Named nodes come in the order of the
-// command line, others in the server's.
-func (t *targets) find(ctx context.Context, client kubernetes.Interface) ([]v1alpha1.NodeStatus, string, error) {
-	if len(t.names) > 0 {
-		nodes, err := getNodes(ctx, client, t.names)
-		return nodes, "", err
-	}
-	pages := pager.New(func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-		return client.CoreV1().Nodes().List(ctx, opts)
+// find asks the API server what it knows of the nodes. No way of selecting nodes means all of them: a verb that
+// changes nodes refuses that before.
+func (t *targets) find(ctx context.Context, client kubernetes.Interface) ([]v1alpha1.NodeStatus, error) {
+	nodes, err := cluster.Select(ctx, client, cluster.Selection{
+		Names: t.names, Labels: t.selector, Fields: t.fieldSelector, All: len(t.names) == 0 && !t.selected(),
 	})
-	list, _, err := pages.List(ctx, metav1.ListOptions{LabelSelector: t.selector, FieldSelector: t.fieldSelector})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing nodes: %w", err)
-	}
-	accessor, err := meta.ListAccessor(list)
-	if err != nil {
-		return nil, "", fmt.Errorf("listing nodes: %w", err)
-	}
-	var nodes []v1alpha1.NodeStatus
-	err = meta.EachListItem(list, func(o runtime.Object) error {
-		if node, ok := o.(*corev1.Node); ok {
-			nodes = append(nodes, nodeStatus(node))
-		}
-		return nil
-	})
-	return nodes, accessor.GetResourceVersion(), err
-}
-
-func getNodes(ctx context.Context, client kubernetes.Interface, names []string) ([]v1alpha1.NodeStatus, error) {
-	nodes := make([]v1alpha1.NodeStatus, len(names))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for i, name := range names {
-		group.Go(func() error {
-			node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return fmt.Errorf("node %q not found", name)
-			}
-			if err != nil {
-				return fmt.Errorf("reading node %q: %w", name, err)
-			}
-			nodes[i] = nodeStatus(node)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return nodes, nil
+	list := make([]v1alpha1.NodeStatus, len(nodes))
+	for i := range nodes {
+		list[i] = nodeStatus(&nodes[i])
+	}
+	return list, nil
 }
 
 func nodeNames(nodes []v1alpha1.NodeStatus) []string {

@@ -33,13 +33,6 @@ func (p *program) watch(ctx context.Context, u *ui.UI, client kubernetes.Interfa
 			opts.FieldSelector = fields.OneTermEqualSelector("metadata.name", names[0]).String()
 		}
 	}
-	if version == "" {
-		list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{FieldSelector: opts.FieldSelector, Limit: 1})
-		if err != nil {
-			return fmt.Errorf("listing nodes: %w", err)
-		}
-		version = list.ResourceVersion
-	}
 	w, err := clientwatch.NewRetryWatcherWithContext(ctx, version, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, more metav1.ListOptions) (watch.Interface, error) {
 			more.LabelSelector, more.FieldSelector = opts.LabelSelector, opts.FieldSelector
@@ -79,4 +72,13 @@ func (p *program) watch(ctx context.Context, u *ui.UI, client kubernetes.Interfa
 			}
 		}
 	}
+}
+
+// currentVersion is the version at which a watch of nodes can begin.
+func currentVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return "", fmt.Errorf("listing nodes: %w", err)
+	}
+	return list.ResourceVersion, nil
 }

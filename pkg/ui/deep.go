@@ -40,10 +40,8 @@ func (u *UI) Deep(nodes []Deep) {
 
 func (d Deep) print(w io.Writer, s style, now time.Time) {
 	n := d.Status
-	head := []string{s.bold(n.Metadata.Name), join(string(n.Runtime), n.RuntimeVersion), string(n.State)}
-	if n.Reason != "" {
-		head = append(head, clean(n.Reason))
-	}
+	head := []string{s.bold(n.Metadata.Name), join(string(n.Runtime), n.RuntimeVersion), string(n.State), clean(n.Reason)}
+	head = slices.DeleteFunc(head, func(h string) bool { return h == "" })
 	fmt.Fprintln(w, strings.Join(head, "  "))
 	if d.Facts == nil {
 		fmt.Fprintf(w, "  %s the node could not be asked: %s\n", s.red(s.fail), clean(fmt.Sprint(d.Err)))
@@ -221,10 +219,10 @@ func stores(f *v1alpha1.Facts) [][]string {
 		var users []string
 		for _, r := range f.Runtimes {
 			if r.StorePath == fs.Path && r.StoreBytes > 0 {
-				users = append(users, fmt.Sprintf("%s %s", r.Name, bytes(r.StoreBytes)))
+				users = append(users, fmt.Sprintf("%s %s", r.Name, size(r.StoreBytes)))
 			}
 		}
-		rows = append(rows, []string{fs.Path, bytes(fs.FreeBytes), bytes(fs.Bytes), fmt.Sprint(fs.FreeInodes), strings.Join(users, ", ")})
+		rows = append(rows, []string{fs.Path, size(fs.FreeBytes), size(fs.Bytes), fmt.Sprint(fs.FreeInodes), strings.Join(users, ", ")})
 	}
 	return rows
 }
@@ -265,17 +263,17 @@ func section(w io.Writer, s style, title, header string, rows [][]string) {
 	_ = tab.Flush()
 }
 
-// bytes writes a size as Kubernetes writes quantities: 12Gi.
-func bytes(n int64) string {
+// size writes a size as Kubernetes writes quantities: 12Gi.
+func size(n int64) string {
 	for _, unit := range []struct {
-		size int64
-		name string
+		bytes int64
+		name  string
 	}{{1 << 40, "Ti"}, {1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}} {
-		if n >= 10*unit.size {
-			return fmt.Sprintf("%d%s", n/unit.size, unit.name)
+		if n >= 10*unit.bytes {
+			return fmt.Sprintf("%d%s", n/unit.bytes, unit.name)
 		}
-		if n >= unit.size {
-			return fmt.Sprintf("%.1f%s", float64(n)/float64(unit.size), unit.name)
+		if n >= unit.bytes {
+			return fmt.Sprintf("%.1f%s", float64(n)/float64(unit.bytes), unit.name)
 		}
 	}
 	return fmt.Sprint(n)

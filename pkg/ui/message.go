@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,17 +35,41 @@ func (u *UI) Warn(format string, args ...any) {
 // ErrNobody is returned by Confirm when there is no terminal to ask at.
 var ErrNobody = errors.New("standard input and error aren't a terminal")
 
-// Confirm asks and reports whether the answer was "yes", typed in full.
-func (u *UI) Confirm(question string) (bool, error) {
+// Confirm asks and reports whether the answer was "yes", typed in full. While it waits, no progress is drawn.
+func (u *UI) Confirm(ctx context.Context, question string) (bool, error) {
 	if !u.prompting {
 		return false, ErrNobody
 	}
+	u.mu.Lock()
+	u.erase()
+	u.asking = true
 	fmt.Fprintf(u.err, "%s Type yes: ", question)
-	answer, err := u.in.ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("reading the answer: %w", err)
+	u.mu.Unlock()
+	defer func() {
+		u.mu.Lock()
+		u.asking = false
+		u.mu.Unlock()
+	}()
+	type typed struct {
+		line string
+		err  error
 	}
-	return strings.TrimSpace(answer) == "yes", nil
+	// A read from a terminal can't be called off: an interrupt leaves it behind.
+	answer := make(chan typed, 1)
+	go func() {
+		line, err := u.in.ReadString('\n')
+		answer <- typed{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(u.err)
+		return false, context.Cause(ctx)
+	case a := <-answer:
+		if a.err != nil && !errors.Is(a.err, io.EOF) {
+			return false, fmt.Errorf("reading the answer: %w", a.err)
+		}
+		return strings.TrimSpace(a.line) == "yes", nil
+	}
 }
 
 // CanAsk reports whether somebody sits at a terminal.

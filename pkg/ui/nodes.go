@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,10 @@ func row(cells ...string) metav1.TableRow {
 	return r
 }
 
-func join(words ...string) string { return strings.TrimSpace(strings.Join(words, " ")) }
+// join puts what there is of the words behind each other.
+func join(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
 
 func age(then, now time.Time) string {
 	if then.IsZero() {
@@ -94,7 +98,7 @@ func seconds(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
-	return d.Round(time.Second).String()
+	return waited(d)
 }
 
 // NodeFooter ends a status table: counts, and the next command where one is due.

@@ -75,7 +75,7 @@ func (p Plan) print(w io.Writer, s style) {
 		fmt.Fprintf(w, "  pods that move: %s\n", some(p.Evictions, 6))
 	}
 	if !p.Blocked && p.ConfirmTimeout > 0 {
-		fmt.Fprintf(w, "\nReverts by itself unless the node is proved well within %s.\n", p.ConfirmTimeout)
+		fmt.Fprintf(w, "\nReverts by itself unless the node is proved well within %s.\n", waited(p.ConfirmTimeout))
 	}
 }
 

@@ -89,9 +89,11 @@ func (p *Progress) Event(e Event) {
 	if e.Step > 0 {
 		l.prefix = fmt.Sprintf("%d/%d", e.Step, e.Of)
 	}
-	if e.Detail {
+	switch {
+	case e.Warning:
+	case e.Detail:
 		l.detail = text
-	} else {
+	default:
 		if l.text != text && e.Took == 0 {
 			l.since = now
 		}
@@ -159,11 +161,21 @@ func (l *line) plain(e Event, text string) string {
 	return s
 }
 
-func waited(d time.Duration) string { return d.Round(time.Second).String() }
+// waited writes a time in whole seconds, without zeros at its end: 12s, 5m, 1h30m.
+func waited(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 // draw writes the nodes' lines over those that stand there.
 func (p *Progress) draw() {
-	if !p.u.rewriting {
+	if !p.u.rewriting || p.u.asking {
 		return
 	}
 	p.u.erase()

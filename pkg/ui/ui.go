@@ -35,6 +35,8 @@ type UI struct {
 	mu *sync.Mutex
 	// shown counts the rewritable lines that stand on the terminal now.
 	shown int
+	// asking: a question stands on the terminal's last line.
+	asking bool
 }
 
 // Options say how a UI behaves.
