@@ -2,7 +2,6 @@ package facts
 
 import (
 	"context"
-	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
@@ -168,5 +166,3 @@ func (g *gatherer) contents(ctx context.Context, r host.Runtime, out *v1alpha1.R
 	out.StorePath, out.StoreBytes, err = r.ImageFs(ctx)
 	g.problem("image store of "+string(out.Name), err)
 }
-
-var errNoVersion = errors.New("its answer holds no version")

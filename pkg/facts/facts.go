@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -176,10 +175,4 @@ func maskProcesses(list []v1alpha1.Process) []v1alpha1.Process {
 		list[i].Argv = maskArgs(list[i].Argv)
 	}
 	return list
-}
-
-// firstLine is for versions: what a program says about itself at once.
-func firstLine(out []byte) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return line
 }

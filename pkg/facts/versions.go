@@ -2,6 +2,8 @@ package facts
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
@@ -26,7 +29,7 @@ var binaryDirs = []string{
 var asked = map[string][]string{
 	"containerd": {"--version"}, "ctr": {"--version"}, "crio": {"--version"}, "conmon": {"--version"},
 	"dockerd": {"--version"}, "docker": {"--version"}, "cri-dockerd": {"--version"}, "crictl": {"--version"},
-	"runc": {"--version"}, "crun": {"--version"}, "pinns": {"--version"},
+	"runc": {"--version"}, "crun": {"--version"},
 	"kubelet": {"--version"}, "kubeadm": {"version", "-o", "short"},
 }
 
@@ -130,7 +133,7 @@ func (g *gatherer) starts(unit string) string {
 			continue
 		}
 		for _, line := range parsed.Values("Service", "ExecStart") {
-			if words, err := edit.SplitWords(line.Value); err == nil && len(words) > 0 {
+			if words := edit.SplitWords(line.Value); len(words) > 0 {
 				exe = strings.TrimLeft(words[0], "@-:+!")
 			}
 		}
@@ -164,20 +167,32 @@ func (g *gatherer) executable(p string) bool {
 }
 
 func (g *gatherer) version(ctx context.Context, name, at string) string {
-	args, known := asked[name]
-	if !known {
+	if _, known := asked[name]; !known {
 		return ""
+	}
+	version, err := Version(ctx, g.m, at)
+	if err != nil {
+		g.problem("version of "+at, err)
+	}
+	return version
+}
+
+// Version asks the binary at path, whose base name tells how, for its version. Gather found it by the same way.
+func Version(ctx context.Context, m host.Machine, at string) (string, error) {
+	args, known := asked[path.Base(at)]
+	if !known {
+		return "", fmt.Errorf("no way to ask %s for its version is known", path.Base(at))
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	out, err := g.m.Commands.Output(ctx, append([]string{at}, args...), nil)
+	out, err := m.Commands.Output(ctx, append([]string{at}, args...), nil)
 	if err != nil {
-		g.problem("version of "+at, err)
-		return ""
+		return "", err
 	}
-	version := number.FindString(firstLine(out))
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	version := number.FindString(line)
 	if version == "" {
-		g.problem("version of "+at, errNoVersion)
+		return "", errors.New("its answer holds no version")
 	}
-	return strings.TrimSuffix(version, ",")
+	return version, nil
 }
