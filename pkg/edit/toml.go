@@ -24,6 +24,7 @@ type TOML struct {
 	tree     map[string]any
 	root     *tomlNode
 	sections []*tomlSection // the first is the document's own, without a header
+	pairs    []*tomlPair    // all, those in inline tables and arrays of tables included
 	comments []string
 	// single and double say which quotes the document uses.
 	single, double bool
@@ -51,7 +52,8 @@ type tomlNode struct {
 // tomlPair is key = value.
 type tomlPair struct {
 	section    *tomlSection
-	start, end int // key to value
+	parts      []string // of the key as it is written here
+	start, end int      // key to value
 	keyEnd     int
 	value      int // where the value starts
 	kind       unstable.Kind
@@ -201,7 +203,7 @@ func (t *TOML) pair(section *tomlSection, base []string, n *unstable.Node, inlin
 	}
 	value := n.Value()
 	pair := &tomlPair{
-		section: section, start: start, end: int(n.Raw.Offset + n.Raw.Length), keyEnd: keyEnd, kind: value.Kind, inline: inline,
+		section: section, parts: parts, start: start, end: int(n.Raw.Offset + n.Raw.Length), keyEnd: keyEnd, kind: value.Kind, inline: inline,
 	}
 	pair.value = keyEnd + strings.IndexByte(t.content[keyEnd:], '=') + 1
 	for pair.value < pair.end && strings.IndexByte(" \t", t.content[pair.value]) >= 0 {
@@ -210,6 +212,7 @@ func (t *TOML) pair(section *tomlSection, base []string, n *unstable.Node, inlin
 	if value.Kind == unstable.String {
 		t.noteQuote(pair.value)
 	}
+	t.pairs = append(t.pairs, pair)
 	full := append(slices.Clone(base), parts...)
 	t.place(full, len(base), pair)
 	switch value.Kind {
