@@ -4,28 +4,132 @@ package converge
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 )
 
-// NeitherError says that a path is neither as before nor as after: somebody else wrote it since the plan was made.
-type NeitherError struct {
-	Path string
-	// Now says what stands there.
-	Now string
+// The names of the steps as progress tells them. Others read the outage from these two.
+const (
+	StepStopKubelet  = "stop kubelet"
+	StepStartKubelet = "start kubelet"
+)
+
+// The bounds of what converge waits for.
+const (
+	graceDefault   = 30 * time.Second // a pod's own grace, at most
+	dialTimeout    = 3 * time.Second
+	callTimeout    = 20 * time.Second // one CRI call, grace not counted
+	goneTimeout    = 3 * time.Second  // shims end a moment after their sandbox
+	killTimeout    = 15 * time.Second // what SIGKILL takes, in D state perhaps for ever
+	stopTimeout    = 3 * time.Minute  // systemd's own patience with a daemon is less
+	startTimeout   = 2 * time.Minute
+	readyTimeout   = 90 * time.Second
+	healthyTimeout = 2 * time.Minute
+	poll           = 25 * time.Millisecond
+)
+
+// actor is one pass towards a photograph.
+type actor struct {
+	m        host.Machine
+	plan     *v1alpha1.Plan
+	want     v1alpha1.State
+	blobs    func(sha string) ([]byte, error)
+	report   func(v1alpha1.Progress)
+	contents map[string][]byte // of want, by path
 }
 
-func (e *NeitherError) Error() string {
-	return fmt.Sprintf("%s is neither what it was before the switch nor what the switch makes it (%s)", e.Path, e.Now)
-}
-
-// To takes the machine to want, which is p.Before or p.After: it stops the kubelet, evacuates the pods, stops the
-// runtimes, writes the files that differ, starts what want names, and waits until the kubelet is healthy. It may be
-// called in any state that an earlier call left. A *NeitherError means that nothing was written.
+// To takes the machine to want, which is p.Before or p.After. It may be called in any state that an earlier call left,
+// and always stops everything that the plan touches before it starts it again: a process that runs proves nothing about
+// the configuration it would start with. A *NeitherError means that no file was written.
 func To(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
 	report func(v1alpha1.Progress)) error {
-	return errors.New("not implemented")
+	a := &actor{m: m, plan: p, want: want, blobs: blobs, report: report}
+	kubelet := p.Kubelet.Unit
+	steps := []struct {
+		name, detail string
+		do           func(context.Context) error
+	}{
+		{"check files", "", a.prepare}, // everything that can fail without an outage
+		{StepStopKubelet, kubelet, func(ctx context.Context) error { return a.stopUnits(ctx, kubelet) }},
+		{"evacuate", "", a.evacuate},          // through the CRI with grace, else by force
+		{"stop runtimes", "", a.stopRuntimes}, // the old one and the new one, whatever they run with
+		{"write files", "", a.write},
+		{"reload systemd", "", a.reload},
+		{"set kernel", "", a.kernel}, // going forward only
+		{"start runtime", string(want.Runtime.Name), a.startRuntimes},
+		{"wait for the runtime", want.Runtime.Endpoint, a.ready},
+		{StepStartKubelet, kubelet, func(ctx context.Context) error { return a.start(ctx, kubelet) }},
+		{"wait for the kubelet", p.Kubelet.Healthz, a.healthy},
+	}
+	for _, s := range steps {
+		if err := a.step(ctx, s.name, s.detail, s.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step tells of a step's beginning and end.
+func (a *actor) step(ctx context.Context, name, detail string, do func(context.Context) error) error {
+	a.tell(v1alpha1.Progress{Step: name, Detail: detail})
+	began := a.m.Clock.SinceBoot()
+	err := do(ctx)
+	line := v1alpha1.Progress{Step: name, Detail: detail, Took: max(a.m.Clock.SinceBoot()-began, time.Nanosecond)}
+	if err != nil {
+		line.Error = err.Error()
+	}
+	a.tell(line)
+	return err
+}
+
+func (a *actor) tell(p v1alpha1.Progress) {
+	if a.report != nil {
+		a.report(p)
+	}
+}
+
+// forward reports whether this is the way to After.
+func (a *actor) forward() bool { return reflect.DeepEqual(a.want, a.plan.After) }
+
+// kernel loads modules and sets parameters. Nothing is ever unset: others may rely on it by now.
+func (a *actor) kernel(ctx context.Context) error {
+	if !a.forward() {
+		return nil
+	}
+	for _, name := range a.plan.Modules {
+		if err := a.m.Kernel.LoadModule(ctx, name); err != nil {
+			return fmt.Errorf("loading the kernel module %s: %w", name, err)
+		}
+	}
+	for _, s := range a.plan.Sysctls {
+		now, err := a.m.Kernel.Sysctl(s.Name)
+		if err == nil && now == s.Value {
+			continue
+		}
+		if err := a.m.Kernel.SetSysctl(s.Name, s.Value); err != nil {
+			return fmt.Errorf("setting %s to %s: %w", s.Name, s.Value, err)
+		}
+	}
+	return nil
+}
+
+// waitFor polls until done says so, an error comes, or the time is over; then it returns late's error.
+func (a *actor) waitFor(ctx context.Context, limit time.Duration, done func() (bool, error), late func() error) error {
+	end := a.m.Clock.SinceBoot() + limit
+	for {
+		ok, err := done()
+		if err != nil || ok {
+			return err
+		}
+		if a.m.Clock.SinceBoot() >= end {
+			return late()
+		}
+		if err := a.m.Clock.Sleep(ctx, poll); err != nil {
+			return err
+		}
+	}
 }

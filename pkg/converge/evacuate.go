@@ -1,0 +1,193 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+)
+
+// evacuate ends every pod on the node and proves it. A kubelet sees pods through its own endpoint alone: what is left in
+// another runtime runs on unseen, beside its successor.
+func (a *actor) evacuate(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(a.plan.Evacuate))
+	for k, ref := range a.plan.Evacuate {
+		wg.Go(func() { errs[k] = a.endAll(ctx, ref) })
+	}
+	wg.Wait()
+	forced := false
+	for k, ref := range a.plan.Evacuate {
+		if errs[k] != nil && !errors.Is(errs[k], errDown) {
+			forced = true
+			a.tell(v1alpha1.Progress{Step: "evacuate", Detail: string(ref.Name) + " can't be asked: by force", Error: errs[k].Error()})
+		}
+	}
+	if err := a.gone(ctx, forced); err != nil {
+		return err
+	}
+	return a.release(ctx, errs)
+}
+
+// errDown says that no daemon is there to ask.
+var errDown = errors.New("it isn't running")
+
+// endAll ends the pods of one runtime through its CRI, all at once, each with its own grace.
+func (a *actor) endAll(ctx context.Context, ref v1alpha1.RuntimeRef) error {
+	up, err := a.up(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if !up {
+		return errDown
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := a.m.CRI.Dial(dialCtx, ref.Endpoint, ref.CRIVersion)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	boxes, err := call(ctx, callTimeout, conn.Sandboxes)
+	if err != nil {
+		return fmt.Errorf("listing its pods: %w", err)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(boxes))
+	for k, box := range boxes {
+		wg.Go(func() { errs[k] = a.end(ctx, conn, box) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// up reports whether a service of the runtime runs. Where only its socket listens, dialling would wake it for nothing.
+func (a *actor) up(ctx context.Context, ref v1alpha1.RuntimeRef) (bool, error) {
+	for _, name := range ref.Units {
+		if !strings.HasSuffix(name, ".service") {
+			continue
+		}
+		u, err := a.m.Units.Show(ctx, name)
+		if err != nil {
+			return false, fmt.Errorf("asking for %s: %w", name, err)
+		}
+		if u.ActiveState != "inactive" && u.ActiveState != "failed" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// end ends one pod.
+func (a *actor) end(ctx context.Context, conn host.Runtime, box host.Sandbox) error {
+	name := box.Namespace + "/" + box.Name
+	var wg sync.WaitGroup
+	errs := make([]error, len(box.Containers))
+	for k, c := range box.Containers {
+		if !c.Running {
+			continue
+		}
+		grace := a.grace(c.Grace)
+		wg.Go(func() {
+			errs[k] = call0(ctx, grace+callTimeout, func(ctx context.Context) error { return conn.StopContainer(ctx, c.ID, grace) })
+		})
+	}
+	wg.Wait()
+	// A container that can't be stopped alone goes with its sandbox.
+	if err := call0(ctx, callTimeout, func(ctx context.Context) error { return conn.StopSandbox(ctx, box.ID) }); err != nil {
+		return fmt.Errorf("stopping the pod %s: %w", name, errors.Join(append(errs, err)...))
+	}
+	if err := call0(ctx, callTimeout, func(ctx context.Context) error { return conn.RemoveSandbox(ctx, box.ID) }); err != nil {
+		return fmt.Errorf("removing the pod %s: %w", name, err)
+	}
+	return nil
+}
+
+func (a *actor) grace(own time.Duration) time.Duration {
+	limit := a.plan.EvacuationGrace
+	if limit <= 0 {
+		limit = graceDefault
+	}
+	if own < 0 {
+		own = graceDefault
+	}
+	return min(own, limit)
+}
+
+// gone waits until no process of a pod is left, and kills what stays.
+func (a *actor) gone(ctx context.Context, forced bool) error {
+	var left []v1alpha1.Process
+	none := func() (bool, error) {
+		var err error
+		left, err = call(ctx, callTimeout, a.m.Pods.Processes)
+		if err != nil {
+			return false, fmt.Errorf("looking for the processes of pods: %w", err)
+		}
+		return len(left) == 0, nil
+	}
+	limit := goneTimeout
+	if forced {
+		limit = 0
+	}
+	stays := errors.New("processes stay")
+	err := a.waitFor(ctx, limit, none, func() error { return stays })
+	if err == nil || !errors.Is(err, stays) {
+		return err
+	}
+	a.tell(v1alpha1.Progress{Step: "evacuate", Detail: fmt.Sprintf("killing %d processes of pods", len(left))})
+	if err := a.m.Pods.Kill(ctx, a.grace(-1)); err != nil {
+		return fmt.Errorf("killing the processes of pods: %w", err)
+	}
+	return a.waitFor(ctx, killTimeout, none, func() error {
+		return fmt.Errorf("processes of pods can't be killed: %s", describe(left))
+	})
+}
+
+func describe(left []v1alpha1.Process) string {
+	var out []string
+	for _, p := range left[:min(len(left), 5)] {
+		out = append(out, fmt.Sprintf("%d (%s)", p.PID, path.Base(p.Exe)))
+	}
+	if more := len(left) - len(out); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
+}
+
+// release gives back what the pods held of runtimes that couldn't do it themselves, now or in a run before.
+func (a *actor) release(ctx context.Context, errs []error) error {
+	if !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		return nil
+	}
+	if err := a.m.Pods.Detach(ctx); err != nil {
+		return fmt.Errorf("releasing the network of pods: %w", err)
+	}
+	for k, ref := range a.plan.Evacuate {
+		if errs[k] == nil {
+			continue
+		}
+		if err := a.m.Pods.Unmount(ctx, ref.Name); err != nil {
+			return fmt.Errorf("unmounting what pods of %s left: %w", ref.Name, err)
+		}
+	}
+	return nil
+}
+
+func call[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return do(ctx)
+}
+
+func call0(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return do(ctx)
+}

@@ -1,0 +1,212 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+const logLines = 8
+
+// names are the runtimes' units of both photographs, in start order.
+func (a *actor) names() []string {
+	var out []string
+	for _, s := range []v1alpha1.State{a.plan.Before, a.plan.After} {
+		for _, u := range s.Units {
+			if !slices.Contains(out, u.Name) {
+				out = append(out, u.Name)
+			}
+		}
+	}
+	return out
+}
+
+// reload makes PID 1 read the unit files and forgive earlier failures.
+func (a *actor) reload(ctx context.Context) error {
+	if err := a.m.Units.Reload(ctx, append(a.names(), a.plan.Kubelet.Unit)...); err != nil {
+		return fmt.Errorf("reloading systemd: %w", err)
+	}
+	return nil
+}
+
+// stopRuntimes stops all of them, sockets first: whoever dials one would wake its service again.
+func (a *actor) stopRuntimes(ctx context.Context) error {
+	names := a.names()
+	slices.Reverse(names)
+	slices.SortStableFunc(names, func(x, y string) int { return rank(x) - rank(y) })
+	return a.stopUnits(ctx, names...)
+}
+
+func rank(name string) int {
+	if strings.HasSuffix(name, ".service") {
+		return 1
+	}
+	return 0
+}
+
+// stopUnits stops units in that order until all of them are down at once.
+func (a *actor) stopUnits(ctx context.Context, names ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	var up []string
+	for range 20 {
+		for _, name := range names {
+			if err := a.m.Units.Stop(ctx, name); err != nil {
+				return fmt.Errorf("stopping %s: %w%s", name, err, a.log(ctx, name))
+			}
+		}
+		up = up[:0]
+		for _, name := range names {
+			u, err := a.m.Units.Show(ctx, name)
+			if err != nil {
+				return fmt.Errorf("asking for %s: %w", name, err)
+			}
+			if u.ActiveState != "inactive" && u.ActiveState != "failed" {
+				up = append(up, name+" ("+u.ActiveState+")")
+			}
+		}
+		if len(up) == 0 {
+			return nil
+		}
+		if err := a.m.Clock.Sleep(ctx, 2*poll); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("stopped, but something starts it again: %s", strings.Join(up, ", "))
+}
+
+// startRuntimes starts what the photograph shows running.
+func (a *actor) startRuntimes(ctx context.Context) error {
+	for _, u := range a.want.Units {
+		if !u.Active {
+			continue
+		}
+		if err := a.start(ctx, u.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *actor) start(ctx context.Context, name string) error {
+	limited, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := a.m.Units.Start(limited, name); err != nil {
+		return fmt.Errorf("starting %s: %w%s", name, err, a.log(ctx, name))
+	}
+	u, err := a.m.Units.Show(ctx, name)
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", name, err)
+	}
+	if u.ActiveState == "inactive" || u.ActiveState == "failed" {
+		return fmt.Errorf("%s was started and is %s%s", name, u.ActiveState, a.log(ctx, name))
+	}
+	return nil
+}
+
+// log is the end of a unit's log, to stand behind an error.
+func (a *actor) log(ctx context.Context, name string) string {
+	text := strings.TrimSpace(a.m.Units.Log(ctx, name, logLines))
+	if text == "" {
+		return ""
+	}
+	return "; its last log lines:\n" + text
+}
+
+// faller watches a unit while something is awaited of it: one that failed, or that died twice, is not waited for.
+type faller struct {
+	name  string
+	falls int
+	down  bool
+}
+
+func (f *faller) look(ctx context.Context, a *actor) error {
+	u, err := a.m.Units.Show(ctx, f.name)
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", f.name, err)
+	}
+	if u.ActiveState == "failed" {
+		return fmt.Errorf("%s failed%s", f.name, a.log(ctx, f.name))
+	}
+	down := u.SubState == "auto-restart"
+	if down && !f.down {
+		f.falls++
+	}
+	f.down = down
+	if f.falls > 1 {
+		return fmt.Errorf("%s keeps dying%s", f.name, a.log(ctx, f.name))
+	}
+	return nil
+}
+
+// ready waits until the runtime says that it is. The network may come later, from a pod.
+func (a *actor) ready(ctx context.Context) error {
+	ref := a.want.Runtime
+	if strings.HasSuffix(ref.Endpoint, "/dockershim.sock") {
+		return nil // the kubelet itself will serve it
+	}
+	var watch []*faller
+	for _, u := range a.want.Units {
+		if u.Active && strings.HasSuffix(u.Name, ".service") {
+			watch = append(watch, &faller{name: u.Name})
+		}
+	}
+	last := errors.New("it was never asked")
+	done := func() (bool, error) {
+		if last = a.ask(ctx, ref); last == nil {
+			return true, nil
+		}
+		for _, f := range watch {
+			if err := f.look(ctx, a); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	}
+	return a.waitFor(ctx, readyTimeout, done, func() error {
+		logs := ""
+		for _, f := range watch {
+			logs += a.log(ctx, f.name)
+		}
+		return fmt.Errorf("%s did not get ready at %s within %s: %w%s", ref.Name, ref.Endpoint, readyTimeout, last, logs)
+	})
+}
+
+func (a *actor) ask(ctx context.Context, ref v1alpha1.RuntimeRef) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := a.m.CRI.Dial(ctx, ref.Endpoint, ref.CRIVersion)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	info, err := conn.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.RuntimeReady {
+		return errors.New("it says that it isn't ready")
+	}
+	return nil
+}
+
+// healthy waits for the kubelet's own word. That the node is Ready is for others to prove.
+func (a *actor) healthy(ctx context.Context) error {
+	watch := &faller{name: a.plan.Kubelet.Unit}
+	began := a.m.Clock.SinceBoot()
+	done := func() (bool, error) {
+		if a.m.HTTP.Healthz(ctx, a.plan.Kubelet.Healthz) {
+			return true, nil
+		}
+		return false, watch.look(ctx, a)
+	}
+	return a.waitFor(ctx, healthyTimeout, done, func() error {
+		return fmt.Errorf("the kubelet did not answer at %s within %s%s", a.plan.Kubelet.Healthz,
+			(a.m.Clock.SinceBoot() - began).Round(time.Second), a.log(ctx, watch.name))
+	})
+}
