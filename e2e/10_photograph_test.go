@@ -70,7 +70,11 @@ func TestPhotograph(t *testing.T) {
 			"+ our-unit kubectl-runtime-e2e.service",
 		},
 		{"Mount", "mkdir /mnt/e2e; mount -t tmpfs e2e /mnt/e2e", "umount /mnt/e2e; rmdir /mnt/e2e", "+ mount /mnt/e2e: tmpfs /"},
-		{"Netns", "ip netns add e2e", "ip netns delete e2e", "! network namespace /run/netns/e2e"},
+		{
+			// ip netns would leave a mount of /run/netns behind.
+			"Netns", "touch /run/netns/e2e; unshare --net=/run/netns/e2e true", "umount /run/netns/e2e; rm /run/netns/e2e",
+			"! network namespace /run/netns/e2e",
+		},
 		{"Link", "ip link add e2e type veth peer name e2e-peer", "ip link delete e2e", "+ link e2e"},
 		{"Filter", "iptables -A FORWARD -s 192.0.2.1 -j DROP", "iptables -D FORWARD -s 192.0.2.1 -j DROP", "+ iptables filter -A FORWARD -s 192.0.2.1/32 -j DROP"},
 		{
