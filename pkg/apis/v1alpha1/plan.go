@@ -57,6 +57,8 @@ type KubeletRef struct {
 	Unit    string `json:"unit"`
 	Version string `json:"version"`
 	Healthz string `json:"healthz"` // http://127.0.0.1:10248/healthz
+	// Kubeconfig is its credential, with which the agent cleans up when nobody else does; empty: /etc/kubernetes/kubelet.conf.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
 }
 
 // State is a photograph of what a plan touches.
