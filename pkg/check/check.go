@@ -1,11 +1,16 @@
 // Package check holds the rules that say what would break when a node changes its runtime. Each has a stable ID.
 //
-// The package is pure: it may import runtimes, kubelet and apis and reaches no machine.
+// The package is pure: it may import runtimes, kubelet, edit and apis and reaches no machine.
 package check
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 // Rule is one thing that is looked at.
@@ -18,10 +23,77 @@ type Rule struct {
 	Doc string
 }
 
-// List returns all rules in the order of their IDs.
-func List() []Rule { return nil }
+// rule is a Rule and the function that applies it; findings get the rule's ID.
+type rule struct {
+	Rule
+	apply func(n *node) []v1alpha1.Finding
+}
+
+// node is what rules look at.
+type node struct {
+	f *v1alpha1.Facts
+	v kubelet.View
+	// from serves the kubelet; empty when its endpoint belongs to no runtime that we know.
+	from v1alpha1.RuntimeName
+	to   runtimes.Description
+}
+
+// List returns all rules in the order of their IDs, those that planning applies included.
+func List() []Rule {
+	var out []Rule
+	for _, r := range rules() {
+		out = append(out, r.Rule)
+	}
+	out = append(out, planned()...)
+	slices.SortFunc(out, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
 
 // Switch returns what rules say about moving the node to another runtime, errors first.
 func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alpha1.Finding {
-	return nil
+	d, err := runtimes.Get(to)
+	if err != nil {
+		return []v1alpha1.Finding{{ID: "R001", Severity: v1alpha1.SeverityError, Message: err.Error(), Node: f.Node}}
+	}
+	n := &node{f: f, v: v, from: runtimes.Serving(v), to: d}
+	if n.from == to {
+		return nil
+	}
+	var out []v1alpha1.Finding
+	for _, r := range rules() {
+		for _, x := range r.apply(n) {
+			x.ID, x.Node = r.ID, f.Node
+			out = append(out, x)
+		}
+	}
+	return Sort(out)
+}
+
+// Sort orders findings by severity, then ID, and keeps the order of those of one rule.
+func Sort(in []v1alpha1.Finding) []v1alpha1.Finding {
+	rank := map[v1alpha1.Severity]int{v1alpha1.SeverityError: 0, v1alpha1.SeverityFixable: 1, v1alpha1.SeverityWarning: 2}
+	slices.SortStableFunc(in, func(a, b v1alpha1.Finding) int {
+		return cmp.Or(cmp.Compare(rank[a.Severity], rank[b.Severity]), cmp.Compare(a.ID, b.ID))
+	})
+	return in
+}
+
+func rules() []rule {
+	return slices.Concat(nodeRules(), kubeletRules(), runtimeRules())
+}
+
+func stop(hint, format string, args ...any) []v1alpha1.Finding {
+	return []v1alpha1.Finding{{Severity: v1alpha1.SeverityError, Message: fmt.Sprintf(format, args...), Hint: hint}}
+}
+
+func warn(hint, format string, args ...any) []v1alpha1.Finding {
+	return []v1alpha1.Finding{{Severity: v1alpha1.SeverityWarning, Message: fmt.Sprintf(format, args...), Hint: hint}}
+}
+
+// shown adds evidence to findings.
+func shown(in []v1alpha1.Finding, evidence ...string) []v1alpha1.Finding {
+	for i := range in {
+		in[i].Evidence = append(in[i].Evidence, evidence...)
+	}
+	return in
 }

@@ -5,7 +5,8 @@
 package plan
 
 import (
-	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -45,10 +46,6 @@ type Step struct {
 	Text string `json:"text"`
 }
 
-// Contents returns the masked content behind a key, and whether it is known. A key is a path, for what stands there
-// now, or "sha256:" and a digest.
-type Contents = func(key string) (string, bool)
-
 // ChangedError says that files aren't as a kept run left them, so it can't be undone.
 type ChangedError struct {
 	Run   string
@@ -56,33 +53,37 @@ type ChangedError struct {
 }
 
 // Error implements error.
-func (e *ChangedError) Error() string { return "files were changed since run " + e.Run }
-
-var errTodo = errors.New("not implemented")
-
-// Build decides how the node gets to the goal.
-func Build(f *v1alpha1.Facts, g Goal) (*v1alpha1.Plan, error) { return nil, errTodo }
-
-// Inverse decides how the node gets back to what was before a kept run, which must be the newest that changed the
-// node; see Compose for going back through several. A file that isn't as the run left it is a *ChangedError.
-func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Plan, error) {
-	return nil, errTodo
+func (e *ChangedError) Error() string {
+	var paths []string
+	for _, f := range e.Files {
+		paths = append(paths, f.Path)
+	}
+	return fmt.Sprintf("what run %s left was changed since: %s", e.Run, strings.Join(paths, ", "))
 }
 
-// Compose joins kept runs, newest first, into the view of one run that did all of it.
-func Compose(views []v1alpha1.RunView) (v1alpha1.RunView, error) { return v1alpha1.RunView{}, errTodo }
+// RefusedError says that rules stop the switch: there is no plan.
+type RefusedError struct {
+	// Findings are all that rules said; at least one has severity error.
+	Findings []v1alpha1.Finding
+}
 
-// ContentsOf returns what is known of contents from facts and from the views of kept runs.
-func ContentsOf(f *v1alpha1.Facts, views ...v1alpha1.RunView) Contents { return nil }
+// Error implements error.
+func (e *RefusedError) Error() string {
+	var messages []string
+	for _, f := range e.Findings {
+		if f.Severity == v1alpha1.SeverityError {
+			messages = append(messages, f.ID+" "+f.Message)
+		}
+	}
+	return "the node can't be switched: " + strings.Join(messages, "; ")
+}
 
-// Diffs renders every file change of the plan, in the order of the photographs.
-func Diffs(p *v1alpha1.Plan, contents Contents) ([]FileDiff, error) { return nil, errTodo }
+// NothingError says that the node is where the goal wants it.
+type NothingError struct {
+	Runtime v1alpha1.RuntimeRef
+}
 
-// Steps renders the acts of the plan.
-func Steps(p *v1alpha1.Plan) []Step { return nil }
-
-// Digest is the sha256 of the plan's canonical JSON without digest and findings, hexadecimal.
-func Digest(p *v1alpha1.Plan) string { return "" }
-
-// Verify checks a plan that was read from a file: its digest, its paths, its photographs.
-func Verify(p *v1alpha1.Plan) error { return errTodo }
+// Error implements error.
+func (e *NothingError) Error() string {
+	return fmt.Sprintf("%s %s serves the kubelet already", e.Runtime.Name, e.Runtime.Version)
+}

@@ -97,3 +97,20 @@ func tellsCgroupDriver(name v1alpha1.RuntimeName, version string) bool {
 	}
 	return !before(version, 0, 3, 17)
 }
+
+// Before reports whether a version is lower than another one.
+func Before(version, other string) bool {
+	r := release(other)
+	return before(version, r[0], r[1], r[2])
+}
+
+// Minor returns a version's minor.
+func Minor(version string) int { return minor(version) }
+
+// LeastDocker is the oldest Docker whose API a cri-dockerd accepts.
+func LeastDocker(criDockerd string) string {
+	if !before(criDockerd, 0, 4, 0) && before(criDockerd, 0, 4, 2) {
+		return "23.0"
+	}
+	return "1.13"
+}

@@ -79,7 +79,8 @@ func (w *wants) unit(name string) {
 
 // common asks for what belongs to no single runtime.
 func (w *wants) common() {
-	for _, dir := range []string{"/etc", "/etc/systemd/system", "/etc/modules-load.d", "/etc/sysctl.d", "/usr/lib/modules-load.d", "/usr/lib/sysctl.d", "/etc/cni", "/etc/cni/net.d", "/opt/cni/bin"} {
+	w.stat("/etc/crio", "/etc/containerd", "/etc/containers", "/etc/docker", "/etc/systemd/system")
+	for _, dir := range []string{"/etc/modules-load.d", "/etc/sysctl.d", "/usr/lib/modules-load.d", "/usr/lib/sysctl.d", defaultCNIConf, defaultCNIBin} {
 		entries := w.dir(dir)
 		w.stat(dir)
 		switch dir {

@@ -1,0 +1,116 @@
+package check
+
+import (
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+func nodeRules() []rule {
+	return []rule{
+		{Rule{"N001", "the system is mutable and runs systemd",
+			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime."}, mutable},
+		{Rule{"N002", "the node is no control plane node",
+			"The static pods of a control plane can't be drained. Moving them is not supported yet."}, controlPlane},
+		{Rule{"N003", "no other run is open on the node",
+			"A run that was started and neither kept nor taken back owns the node. Finish it first: run the same switch again, or kubectl runtime rollback."}, noOpenRun},
+		{Rule{"N004", "there is room for a second image store",
+			"Both stores lie on disk until the old one is given up. When the disk passes the kubelet's image garbage collection threshold or an eviction threshold, the kubelet deletes images of the old store, which the way back needs, or evicts pods."}, room},
+		{Rule{"N005", "SELinux leaves the switch alone",
+			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need."}, selinux},
+		{Rule{"N006", "the kubelet accepts the node's cgroup version",
+			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last."}, cgroupVersion},
+		{Rule{"N007", "everything could be looked at",
+			"What could not be looked at on the node may hide a reason against the switch."}, lookedAt},
+		{Rule{"N008", "the modules that containers need can be had",
+			"overlay is needed by every image store. It is loaded while switching and written down for the next boot."}, none},
+	}
+}
+
+func none(*node) []v1alpha1.Finding { return nil }
+
+func mutable(n *node) []v1alpha1.Finding {
+	switch m := n.f.Machine; {
+	case m.SystemdVersion == 0:
+		return stop("change the runtime by the means of the system's own supervisor", "process 1 isn't systemd")
+	case m.ReadOnlyUsr:
+		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system: /usr or /etc is read-only", nameOf(m))
+	case immutable(m.OSID):
+		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system", nameOf(m))
+	}
+	return nil
+}
+
+func nameOf(m v1alpha1.MachineInfo) string {
+	if m.OSName != "" {
+		return m.OSName
+	}
+	return m.OSID
+}
+
+func immutable(id string) bool {
+	switch id {
+	case "flatcar", "coreos", "fedora-coreos", "rhcos", "bottlerocket", "talos", "cos":
+		return true
+	}
+	return false
+}
+
+func controlPlane(n *node) []v1alpha1.Finding {
+	if !n.v.ControlPlane {
+		return nil
+	}
+	return shown(stop("switch the workers; control plane nodes will follow in a later release", "the node runs static pods of the control plane"), n.v.StaticPodPath)
+}
+
+func noOpenRun(n *node) []v1alpha1.Finding {
+	r := n.f.OpenRun
+	if r == nil || !r.Phase.Open() {
+		return nil
+	}
+	hint := "kubectl runtime switch " + n.f.Node + " --to=" + string(r.To) + " carries on; kubectl runtime rollback " + n.f.Node + " takes it back"
+	return stop(hint, "run %s (%s to %s, %s) is open", r.ID, r.From, r.To, r.Phase)
+}
+
+func selinux(n *node) []v1alpha1.Finding {
+	if n.f.Machine.SELinux != "enforcing" {
+		return nil
+	}
+	for _, b := range n.f.Runtime(n.to.Name).Binaries {
+		if b.Path != "" && !usualPlace(b.Path) {
+			return shown(stop("label it container_runtime_exec_t (semanage fcontext, restorecon), or install it in /usr/bin", "SELinux is enforcing and a binary of %s lies where it gets no label for container runtimes", n.to.Name), b.Path)
+		}
+	}
+	s, _ := n.to.ReadSettings(n.f)
+	if s.StoreRoot != "" {
+		return shown(stop("label it as "+n.to.Store+" is (semanage fcontext -e)", "SELinux is enforcing and %s keeps its store where it gets no label for containers", n.to.Name), s.StoreRoot)
+	}
+	return warn("watch for denials after the switch (ausearch -m avc)", "SELinux is enforcing: pods run with the labels that %s gives them, containerd gives none unless enable_selinux is set", n.to.Name)
+}
+
+func usualPlace(binary string) bool {
+	for _, dir := range []string{"/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/usr/libexec/", "/bin/", "/sbin/"} {
+		if strings.HasPrefix(binary, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+func cgroupVersion(n *node) []v1alpha1.Finding {
+	if n.f.Machine.CgroupVersion != 1 || n.v.Minor < 35 {
+		return nil
+	}
+	if value, ok := kubeletField(n, "failCgroupV1"); ok && value == "false" {
+		return nil
+	}
+	return shown(stop("move the node to cgroup v2, or set failCgroupV1: false", "kubelet %s refuses to start on cgroup v1", n.v.Version), n.v.ConfigFile)
+}
+
+func lookedAt(n *node) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, p := range n.f.Problems {
+		out = append(out, warn("", "%s", p)...)
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+package check
+
+import (
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
+)
+
+// parts compares versions of what must work together in the target.
+func parts(n *node) []v1alpha1.Finding {
+	r := n.f.Runtime(n.to.Name)
+	switch n.to.Name {
+	case v1alpha1.Docker:
+		dockerd, cri := r.Binaries["dockerd"].Version, r.Binaries["cri-dockerd"].Version
+		if dockerd == "" || cri == "" {
+			return nil
+		}
+		switch least := runtimes.LeastDocker(cri); {
+		case runtimes.Before(dockerd, least):
+			return stop("install Docker "+least+" or newer, or cri-dockerd 0.3.25 or 0.4.2", "cri-dockerd %s needs Docker %s or newer, the node has %s", cri, least, dockerd)
+		case !runtimes.Before(dockerd, "29.0") && runtimes.Before(dockerd, "29.3") && runtimes.Before(cri, "0.3.16"):
+			return stop("install cri-dockerd 0.3.16 or newer", "Docker %s refuses the API version of cri-dockerd %s", dockerd, cri)
+		}
+	case v1alpha1.CRIO:
+		crio := r.Binaries["crio"].Version
+		if crio == "" {
+			return nil
+		}
+		if d := runtimes.Minor(crio) - n.v.Minor; d > 2 || d < -2 {
+			return warn("install the CRI-O of the kubelet's minor", "CRI-O %s and kubelet %s are more than two minors apart; the pair isn't tested by anybody", crio, n.v.Version)
+		}
+	case v1alpha1.Containerd:
+		ctd := r.Binaries["containerd"].Version
+		if n.v.Minor >= 36 && ctd != "" && runtimes.Before(ctd, "2.0") {
+			return warn("install containerd 2", "containerd %s can't tell the kubelet its cgroup driver; kubelets from 1.36 on announce to require it", ctd)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
+)
+
+func runtimeRules() []rule {
+	return []rule{
+		{Rule{"R001", "the target is installed",
+			"The switch installs nothing. The daemon's binary and its systemd unit must be on the node; for Docker, cri-dockerd too."}, installed},
+		{Rule{"R002", "the target's units may start",
+			"A masked unit can't be started; somebody masked it for a reason that the switch can't know."}, unmasked},
+		{Rule{"R003", "the target doesn't run yet",
+			"Two runtimes that serve CRI at once see the same network configuration: CRI-O removes, when it starts, the network attachments of pods that aren't its own."}, alone},
+		{Rule{"R004", "no other containers are in the runtimes that restart",
+			"The runtime that is left is stopped for good. Containers that Kubernetes doesn't own (docker run, nerdctl) would stop with it."}, foreign},
+		{Rule{"R005", "the old runtime runs with the configuration that is on disk",
+			"A daemon that is older than its own configuration would pick up an untried edit when a rollback restarts it."}, daemonFresh},
+		{Rule{"R006", "the old runtime can be parked",
+			"The old runtime stays installed for the way back and must not start meanwhile. A drop-in with a condition keeps its units from starting; a daemon outside a unit, or a later drop-in that clears conditions, isn't kept."}, parkable},
+		{Rule{"R007", "stopping a daemon leaves its containers alone",
+			"containerd's and Docker's units kill their daemon only (KillMode=process). A unit that was edited to kill all processes ends every pod whenever the daemon restarts."}, killMode},
+		{Rule{"R008", "the old runtime answers",
+			"The containers of the old runtime are stopped through its CRI, with their grace period."}, answers},
+		{Rule{"R009", "the target's parts fit together",
+			"cri-dockerd asks for a minimum of Docker's API and dockerd refuses clients that are too old; CRI-O is released with Kubernetes and supports the kubelet of its own and two neighbouring minors."}, parts},
+		{Rule{"R010", "Docker's other users are known",
+			"Docker may go on beside Kubernetes on the node's containerd: containerd then stays up when Kubernetes leaves it."}, dockerStays},
+	}
+}
+
+// planned are rules that planning applies while it reads and writes settings.
+func planned() []Rule {
+	return []Rule{
+		{runtimes.NotCarried, "everything that was configured has an equal in the target", "What has none is named, with what to do about it. It stops working after the switch."},
+		{runtimes.Conflict, "the target isn't configured otherwise already", "Where an operator configured the target itself, that wins over what the old runtime says."},
+		{runtimes.CRIDisabled, "containerd serves CRI", "Docker's packages disable containerd's CRI plugin. The plan enables it."},
+		{runtimes.CgroupDriver, "the target uses the kubelet's cgroup driver", "With different drivers every pod fails, or the node breaks under load. The plan sets the kubelet's."},
+		{runtimes.SandboxImage, "the target's sandbox image is the node's", "Every pod starts with it, and the node must have it. The plan keeps the image that the node has, unless an operator chose another for the target."},
+		{runtimes.CNIDirs, "the target finds the cluster's network", "Distributions keep network plugins in other directories. The plan names the cluster's."},
+		{runtimes.Registries, "the target knows the registries", "Mirrors, registries without TLS and certificates are written for the target where it knows nothing of them."},
+		{runtimes.Proxies, "the target knows the proxies", "Proxy variables of the old runtime's unit are written for the target's."},
+		{runtimes.OCIRuntimes, "the target knows the handlers of RuntimeClasses", "Handlers that are OCI runtimes are written for the target; shims of their own can't be."},
+		{runtimes.Unreadable, "the target's configuration can be read and edited", "A file that can't be understood is never changed."},
+	}
+}
+
+func installed(n *node) []v1alpha1.Finding {
+	r := n.f.Runtime(n.to.Name)
+	for _, daemon := range n.to.Daemons {
+		if r.Binaries[daemon].Path == "" {
+			return stop("install "+daemon+" first; it may rest, stopped and disabled", "%s isn't installed: there is no %s", n.to.Name, daemon)
+		}
+	}
+	for _, unit := range n.to.Units {
+		u, ok := n.f.Unit(unit)
+		if strings.HasSuffix(unit, ".service") && (!ok || u.LoadState == "not-found") {
+			return stop("install the unit of its package or project", "%s has no systemd unit %s", n.to.Name, unit)
+		}
+	}
+	return nil
+}
+
+func unmasked(n *node) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, unit := range n.to.UnitsOn(n.f) {
+		u, _ := n.f.Unit(unit)
+		switch u.LoadState {
+		case "masked":
+			out = append(out, stop("systemctl unmask "+unit, "%s is masked", unit)...)
+		case "error", "bad-setting":
+			out = append(out, shown(stop("systemctl status "+unit, "%s can't be loaded", unit), u.Fragment)...)
+		}
+	}
+	return out
+}
+
+// alone: CRI-O beside another runtime harms; containerd and Docker may serve somebody else.
+func alone(n *node) []v1alpha1.Finding {
+	u, ok := n.f.Unit(n.to.Main)
+	if !ok || u.ActiveState != "active" {
+		return nil
+	}
+	if n.to.Name == v1alpha1.CRIO {
+		return shown(stop("systemctl stop "+n.to.Main, "%s runs beside the runtime that serves the kubelet: it may have taken networks away from running pods", n.to.Name), n.to.Main)
+	}
+	if n.from == v1alpha1.Docker && n.to.Name == v1alpha1.Containerd && runtimes.DockerSharesContainerd(n.f) {
+		return nil
+	}
+	return shown(warn("it is restarted during the switch", "%s runs already beside the runtime that serves the kubelet", n.to.Name), n.to.Main)
+}
+
+func foreign(n *node) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, name := range []v1alpha1.RuntimeName{n.from, n.to.Name} {
+		var names []string
+		scopes := map[string]bool{}
+		for _, c := range n.f.Runtime(name).Foreign {
+			if c.Running && !keeps(n, name, c) {
+				names = append(names, shortName(c))
+				scopes[c.Scope] = true
+			}
+		}
+		if len(names) == 0 {
+			continue
+		}
+		x := stop("move them elsewhere, or to pods, and stop them", "%d containers that Kubernetes doesn't own run in %s, which the switch stops", len(names), name)
+		out = append(out, shown(x, names...)...)
+	}
+	return out
+}
+
+// keeps reports whether a container outlives the switch: Docker's, on a containerd that stays for it.
+func keeps(n *node, name v1alpha1.RuntimeName, c v1alpha1.Container) bool {
+	return name == v1alpha1.Containerd && c.Scope == "moby" && n.from == v1alpha1.Containerd && n.to.Name == v1alpha1.CRIO &&
+		runtimes.DockerRuns(n.f) && runtimes.DockerSharesContainerd(n.f)
+}
+
+func shortName(c v1alpha1.Container) string {
+	name := c.Name
+	if name == "" && len(c.ID) > 12 {
+		name = c.ID[:12]
+	}
+	return fmt.Sprintf("%s: %s (%s)", c.Scope, name, c.Image)
+}
+
+func daemonFresh(n *node) []v1alpha1.Finding {
+	d, err := runtimes.Get(n.from)
+	if err != nil {
+		return nil
+	}
+	var out []v1alpha1.Finding
+	for _, unit := range d.UnitsOn(n.f) {
+		if strings.HasSuffix(unit, ".service") {
+			out = append(out, stale(n, unit, unit, d.ConfigFiles(n.f, unit))...)
+		}
+	}
+	return out
+}
+
+func parkable(n *node) []v1alpha1.Finding {
+	d, err := runtimes.Get(n.from)
+	if err != nil {
+		return nil
+	}
+	units := d.UnitsOn(n.f)
+	var out []v1alpha1.Finding
+	if len(units) == 0 && !n.v.Dockershim {
+		return stop("run it as a systemd unit", "%s has no systemd unit, so nothing keeps it from starting again", n.from)
+	}
+	for _, p := range n.f.Runtime(n.from).Processes {
+		if slices.Contains(d.Daemons, path.Base(p.Exe)) && !slices.Contains(units, p.Unit) {
+			out = append(out, shown(stop("run it as "+d.Main, "a daemon of %s runs outside its unit, so nothing keeps it from starting again", n.from), fmt.Sprintf("process %d (%s)", p.PID, p.Exe))...)
+		}
+	}
+	for _, unit := range units {
+		if file, line, ok := runtimes.Resets(n.f, unit); ok {
+			out = append(out, shown(stop("rename the drop-in so that it sorts before "+runtimes.ParkingDropIn, "a drop-in of %s clears conditions, so the unit can't be parked", unit), fmt.Sprintf("%s:%d", file, line))...)
+		}
+	}
+	return out
+}
+
+func killMode(n *node) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, unit := range []string{"containerd.service", "docker.service", "cri-docker.service"} {
+		u, ok := n.f.Unit(unit)
+		if !ok || u.LoadState != "loaded" || u.KillMode == "" || u.KillMode == "process" {
+			continue
+		}
+		if d, err := runtimes.Get(n.from); err == nil && (slices.Contains(d.UnitsOn(n.f), unit) || slices.Contains(n.to.UnitsOn(n.f), unit)) {
+			out = append(out, shown(warn("set KillMode=process, as its project does", "%s has KillMode=%s: every restart of the daemon ends all its pods", unit, u.KillMode), u.Fragment)...)
+		}
+	}
+	return out
+}
+
+func answers(n *node) []v1alpha1.Finding {
+	if n.from == "" || n.v.Dockershim {
+		return nil
+	}
+	if r := n.f.Runtime(n.from); r.CRI != nil && r.CRI.RuntimeReady {
+		return nil
+	}
+	return shown(stop("repair it first; kubectl runtime status "+n.f.Node+" --deep", "%s doesn't answer on the kubelet's endpoint", n.from), n.v.Endpoint)
+}
+
+func dockerStays(n *node) []v1alpha1.Finding {
+	if n.from != v1alpha1.Containerd || n.to.Name == v1alpha1.Docker || !runtimes.DockerRuns(n.f) || !runtimes.DockerSharesContainerd(n.f) {
+		return nil
+	}
+	return warn("stop and disable docker.service and docker.socket if nobody needs Docker: then containerd rests too",
+		"Docker runs on the node's containerd, so containerd stays up; kubeadm will find two runtimes when it looks for one")
+}

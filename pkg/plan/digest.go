@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// Digest is the sha256 of the plan's canonical JSON without digest and findings, hexadecimal. Go encodes structs in the
+// order of their fields and maps in the order of their keys, so equal plans have equal bytes.
+func Digest(p *v1alpha1.Plan) string {
+	bare := *p
+	bare.Digest, bare.Findings = "", nil
+	b, err := json.Marshal(bare)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// allowed are the paths that a plan may write: an entry that ends in a slash allows what is below it. The agent holds
+// the same list.
+var allowed = []string{
+	"/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",
+	"/etc/crictl.yaml", "/etc/modules-load.d/", "/etc/sysctl.d/",
+	"/etc/default/kubelet", "/etc/sysconfig/kubelet",
+	"/etc/kubernetes/kubelet.env", "/etc/kubernetes/kubelet-config.yaml",
+	"/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml",
+}
+
+// Allowed reports whether a plan may write the path. The kubelet's own configuration may lie elsewhere in /etc or
+// below its directory, as YAML or as an environment file.
+func Allowed(name string) bool {
+	if !path.IsAbs(name) || path.Clean(name) != name {
+		return false
+	}
+	for _, a := range allowed {
+		if name == a || strings.HasSuffix(a, "/") && (strings.HasPrefix(name, a) || name+"/" == a) {
+			return true
+		}
+	}
+	if strings.HasPrefix(name, "/etc/") || strings.HasPrefix(name, "/var/lib/kubelet/") {
+		switch path.Ext(name) {
+		case ".yaml", ".yml", ".conf", ".env":
+			return strings.Contains(path.Base(path.Dir(name))+"/"+path.Base(name), "kubelet")
+		}
+	}
+	return false
+}
+
+var runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
+
+// Verify checks a plan that was read from a file or from the wire: its digest, its paths, its photographs.
+func Verify(p *v1alpha1.Plan) error {
+	switch {
+	case p.APIVersion != v1alpha1.APIVersion || p.Kind != v1alpha1.KindPlan:
+		return fmt.Errorf("not a plan of %s: %s %s", v1alpha1.APIVersion, p.APIVersion, p.Kind)
+	case !runID.MatchString(p.Run):
+		return fmt.Errorf("run %q isn't r- and eight hexadecimal digits", p.Run)
+	case p.Digest != Digest(p):
+		return errors.New("the plan was changed after it was made: its digest doesn't fit")
+	case len(p.Before.Files) != len(p.After.Files) || len(p.Before.Units) != len(p.After.Units):
+		return errors.New("the plan's photographs don't name the same paths and units")
+	case p.Kubelet.Unit == "":
+		return errors.New("the plan names no kubelet unit")
+	}
+	for i, after := range p.After.Files {
+		before := p.Before.Files[i]
+		switch {
+		case before.Path != after.Path:
+			return fmt.Errorf("the plan's photographs don't name the same paths: %s and %s", before.Path, after.Path)
+		case i > 0 && p.After.Files[i-1].Path >= after.Path:
+			return fmt.Errorf("the plan's paths aren't sorted at %s", after.Path)
+		case !Allowed(after.Path):
+			return fmt.Errorf("the plan would write %s, which no plan may", after.Path)
+		}
+		for _, s := range after.Content {
+			if s.From != "" && !slices.ContainsFunc(p.ReadSet.Files, func(x v1alpha1.FileDigest) bool { return x.Path == s.From }) {
+				return fmt.Errorf("the content of %s comes from %s, which the plan hasn't read", after.Path, s.From)
+			}
+		}
+	}
+	for i, after := range p.After.Units {
+		if p.Before.Units[i].Name != after.Name {
+			return fmt.Errorf("the plan's photographs don't name the same units: %s and %s", p.Before.Units[i].Name, after.Name)
+		}
+		if !slices.Contains(unitOrder, after.Name) {
+			return fmt.Errorf("the plan would start or stop %s, which no plan may", after.Name)
+		}
+	}
+	return nil
+}

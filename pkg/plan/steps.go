@@ -1,0 +1,61 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// Steps renders the acts of the plan, in the order in which they happen.
+func Steps(p *v1alpha1.Plan) []Step {
+	var out []Step
+	say := func(kind Kind, format string, args ...any) {
+		out = append(out, Step{Kind: kind, Text: fmt.Sprintf(format, args...)})
+	}
+	if p.Staging.Needed {
+		say(Create, "bring the node's images into %s while %s still serves", p.To.Name, p.From.Name)
+	}
+	say(Change, "cordon and drain %s", p.Node)
+	say(Remove, "stop %s", p.Kubelet.Unit)
+	say(Remove, "remove the containers of %s", p.From.Name)
+	var stop, start []string
+	for i, u := range p.Before.Units {
+		if u.Active {
+			stop = append(stop, u.Name)
+		}
+		if i < len(p.After.Units) && p.After.Units[i].Active {
+			start = append(start, u.Name)
+		}
+	}
+	slices.Reverse(stop)
+	if len(stop) > 0 {
+		say(Remove, "stop %s", strings.Join(stop, ", "))
+	}
+	for i, after := range p.After.Files {
+		if after.Type == v1alpha1.Directory && after.Why == "" || i >= len(p.Before.Files) {
+			continue
+		}
+		why := ""
+		if after.Why != "" {
+			why = "  " + after.Why
+		}
+		say(kindOf(p.Before.Files[i], after), "%s%s", after.Path, why)
+	}
+	for _, m := range p.Modules {
+		say(Create, "load the kernel module %s", m)
+	}
+	for _, s := range p.Sysctls {
+		say(Change, "set %s = %s", s.Name, s.Value)
+	}
+	if len(start) > 0 {
+		say(Create, "start %s", strings.Join(start, ", "))
+	}
+	say(Create, "start %s", p.Kubelet.Unit)
+	if p.KubeadmSocket != "" {
+		say(Change, "tell kubeadm's annotation on the node: %s", p.KubeadmSocket)
+	}
+	say(Change, "prove that pods run, then keep it or go back")
+	return out
+}
