@@ -36,13 +36,13 @@ func TestSelfRollback(t *testing.T) {
 		selfRollback(t, fault{
 			// The node will be Ready and pods in the host's network will run: only a pod of the pod network can tell.
 			plant: func(t *testing.T, n *bed.Node) { breakNetwork(t, n, "crio") },
-			args:  []string{"--confirm-timeout", "40s"},
+			args:  []string{"--confirm-timeout", "60s"},
 			code:  3,
 		})
 	})
 	t.Run("PluginKilled", func(t *testing.T) {
 		selfRollback(t, fault{
-			args: []string{"--confirm-timeout", "20s"},
+			args: []string{"--confirm-timeout", "60s"},
 			act: func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run) {
 				ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
 				s.Signal(syscall.SIGKILL)

@@ -52,7 +52,8 @@ func TestRoundTrip(t *testing.T) {
 	moved(t, b, n, bed.Home, settings)
 	n.Same(t, onTarget, photo.Kept)
 
-	b.Expect(t, 0, patience, rollbackArgs(n)...)
+	// The last run is the rollback now; the way on names the one that it goes back before.
+	b.Expect(t, 0, patience, "rollback", n.Name, "--to-run", runs[0].ID, "--yes")
 	w.serve(t, b, n, elsewhere, bed.Home)
 	moved(t, b, n, target, settings)
 	unchanged(t, b, n, first)

@@ -15,6 +15,8 @@ var Kept = []Allowance{
 // Always differs whatever was done: what the kubelet and the cluster write on their own.
 var Always = []Allowance{
 	allow(`^file /var/lib/kubelet/(allocated|actuated)_pods_state$`, "the kubelet's own checkpoint: names pods by their UID"),
+	allow(`^file /etc/crio/policies$`, "an empty directory that CRI-O itself makes when it starts for the first time"),
+	allow(`^mount /run/credentials/`, "systemd's own, for as long as a short-lived unit of the system runs"),
 	allow(`^file /var/lib/kubelet/(cpu|memory|dra)_manager_state$`, "the kubelet's own checkpoint: names pods by their UID"),
 }
 
@@ -22,5 +24,6 @@ var Always = []Allowance{
 var Restarted = []Allowance{
 	allow(`^file /etc/(hosts|hostname|resolv\.conf)$`, "written by the container engine at each start"),
 	allow(`^file /etc/machine-id$`, "written by the node image's entrypoint at each start"),
+	allow(`^ip6?tables nat .*(DOCKER_|127\.0\.0\.11)`, "the engine's name server listens on other ports after each start"),
 	allow(`^mount `, "the engine and systemd mount anew; what pods left is still counted"),
 }
