@@ -35,9 +35,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"api":      startAPI,
-			"requests": wantRequests,
-			"code":     runCode,
+			"api":       startAPI,
+			"requests":  wantRequests,
+			"code":      runCode,
+			"interrupt": runInterrupted,
 		},
 	})
 }

@@ -97,6 +97,10 @@ func lastRun(s *v1alpha1.NodeStatus, text string) {
 		}
 	case v1alpha1.PhaseRolledBack:
 		s.State = v1alpha1.StateRolledBack
+	case v1alpha1.PhaseRemoved:
+		if reason != "" {
+			reason = fmt.Sprintf("not moved to %s: %s", run.To, reason)
+		}
 	case v1alpha1.PhaseStuck:
 		s.State = v1alpha1.StateStuck
 	case v1alpha1.PhaseConfirmed:

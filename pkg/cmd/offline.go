@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
@@ -100,35 +98,36 @@ func (p *program) planFromFacts(o *switchOptions) error {
 
 // planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules would refuse it.
 func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, bool, error) {
-	view, err := kubelet.Analyze(s.facts)
-	if err != nil {
-		return nil, false, err
-	}
-	findings := check.Switch(s.facts, view, o.to)
 	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket})
 	if err != nil {
 		return nil, false, err
+	}
+	if x == nil || x.From.Name == x.To.Name && len(x.After.Files) == 0 {
+		u.Result(ui.Result{Node: s.facts.Node, Outcome: string(rollout.NothingToDo)}, o.run.format == "")
+		return nil, false, nil
 	}
 	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
 	if err != nil {
 		return nil, false, err
 	}
-	shown := ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: findings, ConfirmTimeout: o.run.confirm}
 	var refusal []string
-	for _, f := range findings {
+	for _, f := range x.Findings {
 		if f.Severity == v1alpha1.SeverityError && !slices.Contains(o.run.engine.Ignore, f.ID) {
 			refusal = append(refusal, f.ID)
 		}
 	}
-	shown.Blocked = len(refusal) > 0
-	u.Plan(shown, o.run.format == "")
-	u.Say("From facts of %s; nothing was asked of the node.", s.facts.Taken.Format("2006-01-02 15:04 MST"))
-	if shown.Blocked {
+	blocked := len(refusal) > 0
+	u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, Blocked: blocked, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
+	u.Say("From facts of %s; nothing was asked of the node.", s.facts.Taken.UTC().Format("2006-01-02 15:04 MST"))
+	if blocked {
 		u.Result(ui.Result{Node: x.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused),
-			Err: fmt.Errorf("it would be refused: %s", strings.Join(refusal, ", ")), State: "unchanged: this was a dry run"}, false)
+			Err: fmt.Errorf("it would be refused: %s", strings.Join(refusal, ", ")), State: unchanged}, false)
 	}
-	return x, shown.Blocked, nil
+	return x, blocked, nil
 }
+
+// unchanged is the state of a node behind a dry run.
+const unchanged = "unchanged: this was a dry run"
 
 // showPlans is switch --plan --dry-run=client: what a saved plan says, without its diffs, whose texts it doesn't hold.
 func (p *program) showPlans(o *switchOptions, plans []*v1alpha1.Plan) error {
@@ -138,7 +137,7 @@ func (p *program) showPlans(o *switchOptions, plans []*v1alpha1.Plan) error {
 		if err != nil {
 			return err
 		}
-		u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm}, o.run.format == "")
+		u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
 	}
 	if o.run.format != "" {
 		if err := writePlans(u.Out(), o.run.format, plans); err != nil {

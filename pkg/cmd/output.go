@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/liggitt/tabwriter"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -67,11 +68,14 @@ func formatsUsage(formats []string) string { return strings.Join(formats, ", ") 
 
 // toOutput returns the output that the flags ask for.
 func (f *outputFlags) toOutput() (*output, error) {
+	format := *f.print.OutputFormat
 	p, err := f.print.ToPrinter()
+	if genericclioptions.IsNoCompatiblePrinterError(err) {
+		return nil, fmt.Errorf("-o %s: use one of %s", format, formatsUsage(f.print.AllowedFormats()))
+	}
 	if err != nil {
 		return nil, err
 	}
-	format := *f.print.OutputFormat
 	return &output{printer: p, human: format == "" || format == "wide", format: format}, nil
 }
 
@@ -80,12 +84,25 @@ type output struct {
 	printer printers.ResourcePrinter
 	format  string
 	human   bool
+	// tab remembers the columns' widths for the lines of a watch.
+	tab *tabwriter.Writer
+}
+
+// table prints a table, or more lines of one.
+func (o *output) table(w io.Writer, t *metav1.Table) error {
+	if o.tab == nil {
+		o.tab = printers.GetNewTabWriter(w)
+	}
+	if err := o.printer.PrintObj(t, o.tab); err != nil {
+		return err
+	}
+	return o.tab.Flush()
 }
 
 // list prints documents, as a table where that is wanted.
 func (o *output) list(w io.Writer, kind string, docs []any, table *metav1.Table) error {
 	if o.human {
-		return o.printer.PrintObj(table, w)
+		return o.table(w, table)
 	}
 	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": v1alpha1.APIVersion, "kind": kind + "List"}}
 	for _, d := range docs {
@@ -101,7 +118,7 @@ func (o *output) list(w io.Writer, kind string, docs []any, table *metav1.Table)
 // one prints a single document; table has its one row.
 func (o *output) one(w io.Writer, doc any, table *metav1.Table) error {
 	if o.human {
-		return o.printer.PrintObj(table, w)
+		return o.table(w, table)
 	}
 	u, err := o.object(doc)
 	if err != nil {
@@ -133,7 +150,7 @@ func (o *output) object(doc any) (*unstructured.Unstructured, error) {
 }
 
 func writeJSON(w io.Writer, doc any) error {
-	data, err := json.MarshalIndent(doc, "", "  ")
+	data, err := json.MarshalIndent(doc, "", "    ")
 	if err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}

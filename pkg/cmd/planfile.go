@@ -44,7 +44,7 @@ func writePlans(w io.Writer, format planFormat, plans []*v1alpha1.Plan) error {
 	if len(plans) == 1 {
 		doc = plans[0]
 	}
-	data, err := json.MarshalIndent(doc, "", "  ")
+	data, err := json.MarshalIndent(doc, "", "    ")
 	if err != nil {
 		return fmt.Errorf("encoding the plan: %w", err)
 	}

@@ -118,6 +118,7 @@ func (p *program) rollback(ctx context.Context, o *rollbackOptions) error {
 		return err
 	}
 	defer s.close()
+	s.back = true
 	if _, err := o.targets.find(ctx, s.client); err != nil {
 		return err
 	}

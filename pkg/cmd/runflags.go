@@ -70,8 +70,8 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	switch {
 	case !f.ignoreDaemonSets:
 		return nil, errors.New("--ignore-daemonsets=false isn't possible: pods of DaemonSets go with the node, and come back with it")
-	case f.confirmTimeout < time.Minute:
-		return nil, fmt.Errorf("--confirm-timeout %s is too short: a node needs up to a minute to be proved well", f.confirmTimeout)
+	case f.confirmTimeout < leastConfirm:
+		return nil, fmt.Errorf("--confirm-timeout %s is too short: no node can be proved well in less than %s", f.confirmTimeout, leastConfirm)
 	case f.stageTimeout <= 0:
 		return nil, errors.New("--stage-timeout must be more than 0")
 	case f.drainTimeout < 0:
@@ -105,3 +105,6 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	}
 	return o, nil
 }
+
+// leastConfirm keeps a typing error from making a run that can only go back.
+const leastConfirm = 10 * time.Second

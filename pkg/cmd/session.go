@@ -22,7 +22,9 @@ type session struct {
 	engine   *rollout.Engine
 	progress *ui.Progress
 	plans    []*v1alpha1.Plan
-	done     chan struct{}
+	// back: nodes go back to what was before.
+	back bool
+	done chan struct{}
 }
 
 type prepareFunc = func(ctx context.Context, node string) (*rollout.Prepared, error)
@@ -82,7 +84,6 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 	if p.NothingToDo() {
 		return true, nil
 	}
-	s.plans = append(s.plans, p.Plan())
 	if err := s.show(p); err != nil {
 		return false, err
 	}
@@ -91,7 +92,7 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 		return true, nil
 	}
 	question := "Switch " + p.Node() + "?"
-	if p.Plan().Restores != "" {
+	if s.back {
 		question = "Take " + p.Node() + " back?"
 	}
 	yes, err := s.ui.Confirm(ctx, question)
@@ -106,8 +107,13 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 
 var errDeclined = errors.New(`not confirmed with "yes": this node was not changed`)
 
-// show prints the plan of a node.
+// show prints the plan of a node. An open run that is taken back has no plan of its own: it is said whose it is.
 func (s *session) show(p *rollout.Prepared) error {
+	if r := p.Resumes(); s.back && r != nil {
+		s.ui.Say("%s: run %s of %s (%s to %s) is open, in phase %s; it is taken back.", p.Node(), r.ID, r.By, r.From, r.To, r.Phase)
+		return nil
+	}
+	s.plans = append(s.plans, p.Plan())
 	diffs, err := p.Diffs()
 	if err != nil {
 		return err
@@ -161,13 +167,12 @@ func (s *session) dryRunNode(ctx context.Context, node string, prepare prepareFu
 	if p.NothingToDo() {
 		return rollout.Result{Node: node, Outcome: rollout.NothingToDo}, false, nil
 	}
-	s.plans = append(s.plans, p.Plan())
 	s.progress.Done(node)
 	if err := s.show(p); err != nil {
 		return r, false, err
 	}
 	if blocked := p.Blocked(); blocked != nil {
-		return rollout.Result{Node: node, Outcome: rollout.Refused, Err: blocked, State: "unchanged: this was a dry run"}, true, nil
+		return rollout.Result{Node: node, Outcome: rollout.Refused, Err: blocked, State: unchanged}, true, nil
 	}
 	return p.Validate(ctx), true, nil
 }

@@ -24,6 +24,8 @@ type Plan struct {
 	Resumes *v1alpha1.Run
 	// Blocked: it will be refused; the result says why.
 	Blocked bool
+	// Offline: the API server wasn't asked, so nothing is known of pods.
+	Offline bool
 	// ConfirmTimeout is how long the node waits for its proof before it goes back.
 	ConfirmTimeout time.Duration
 }
@@ -51,7 +53,7 @@ func (p Plan) print(w io.Writer, s style) {
 	switch {
 	case len(p.Evictions) > 0:
 		facts = append(facts, "drains "+plural(len(p.Evictions), "pod"))
-	case p.Resumes == nil:
+	case p.Resumes == nil && !p.Offline:
 		facts = append(facts, "no pod to drain")
 	}
 	if x.Restores != "" {
