@@ -185,10 +185,10 @@ func widen(content string, x Splice) Splice {
 	return x
 }
 
-// checkFlag refuses what would need quoting.
+// checkFlag refuses what would need quoting, and a value that reads like a flag where it stands as a word of its own.
 func checkFlag(flag, value string) error {
-	if flag == "" || !safeFlag(flag) || strings.Contains(flag, "=") || !safeFlag(value) {
-		return fmt.Errorf("--%s=%s would need quotes: %w", flag, value, ErrRefused)
+	if flag == "" || strings.HasPrefix(value, "-") || !safeFlag(flag) || strings.Contains(flag, "=") || !safeFlag(value) {
+		return fmt.Errorf("--%s=%s can't be written plainly: %w", flag, value, ErrRefused)
 	}
 	return nil
 }

@@ -158,11 +158,13 @@ func FuzzEnvSetFlag(f *testing.F) {
 func FuzzUnitSetFlag(f *testing.F) {
 	for _, doc := range []string{
 		kubeKeyDropIn, kubeaszUnit, "[Service]\nEnvironment=A=--b=1 'B=2'\nExecStart=/x --b 1 \\\n# c\n --c\n", "[Service]\nEnvironment=\"A=\"\r\nExecStart=-/x\r\n",
-		"[Service]\nExecStart=\nExecStart=/x \"--b=\\\"1\\\"\" ; y\n", "[X]\n\\\n", "[Service]\nEnvironment=\"A=--b='x y' --b\" \\\n C=1",
+		"[Service]\nExecStart=\nExecStart=/x \"--b=\\\"1\\\"\" ; y\n", "[X]\n\\\n", "[Service]\nExecStart=--b 0",
+		"[Service]\nEnvironment=\"A=--b='x y' --b\" \\\n C=1",
 	} {
 		for how := range uint8(4) {
 			f.Add(doc, "A", "b", "/run/x.sock", how)
 			f.Add(doc, "KUBELET_EXTRA_ARGS", "node-ip", "1", how)
+			f.Add(doc, "A", "b", "-", how)
 		}
 	}
 	f.Fuzz(func(t *testing.T, doc, variable, flag, value string, how uint8) {

@@ -109,6 +109,35 @@ func SplitCommand(value string) ([]string, error) {
 	return texts(words), nil
 }
 
+// Word is a word of a command line and the line, from 1, on which it stands in its file.
+type Word struct {
+	Text string
+	Line int
+}
+
+// Words splits the variable's value as systemd does for $VAR on a command line.
+func (v EnvVar) Words() []Word {
+	words, _ := splitWords(v.value, keepNext)
+	return numbered(words, v.lines)
+}
+
+// Words splits the entry's value, a command line.
+func (e UnitEntry) Words() ([]Word, error) {
+	words, err := splitWords(e.value, cEscapes)
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %s=: %w", e.Line, e.Name, err)
+	}
+	return numbered(words, e.lines), nil
+}
+
+func numbered(words []word, lines lineIndex) []Word {
+	out := make([]Word, len(words))
+	for i := range words {
+		out[i] = Word{words[i].String(), lines.of(words[i].start)}
+	}
+	return out
+}
+
 func texts(words []word) []string {
 	out := make([]string, len(words))
 	for i := range words {
