@@ -88,6 +88,10 @@ type Transient struct {
 	Description string
 	Argv        []string
 	Env         []string
+	// EnvFile is a file of NAME=value lines that PID 1 reads itself: values in Env can be read by everybody.
+	EnvFile string
+	// PrivateMounts gives it a mount namespace of its own: what it mounts is gone with it.
+	PrivateMounts bool
 	// Stdin is what the process reads on its standard input (empty: nothing). It may hold credentials: it reaches the
 	// process through a file descriptor of memory and stands in no file, property or environment.
 	Stdin []byte

@@ -79,7 +79,8 @@ func transientProperties(unit Transient, systemd int) []dbus.Property {
 	}
 	props := []dbus.Property{
 		dbus.PropDescription(unit.Description),
-		dbus.PropExecStart(unit.Argv, true),
+		// False, whatever the library calls it: systemd takes this bool for "ignore failure".
+		dbus.PropExecStart(unit.Argv, false),
 		property("Type", kind),
 		property("Restart", restart),
 		property("RestartUSec", uint64(1_000_000)),
@@ -97,10 +98,22 @@ func transientProperties(unit Transient, systemd int) []dbus.Property {
 		// Gone without a trace when it ends, failed or not, so that its name is free.
 		props = append(props, property("CollectMode", "inactive-or-failed"))
 	}
+	if unit.EnvFile != "" {
+		props = append(props, property("EnvironmentFiles", []environmentFile{{unit.EnvFile, false}}))
+	}
+	if unit.PrivateMounts && systemd >= 239 {
+		props = append(props, property("PrivateMounts", true))
+	}
 	if len(unit.Env) > 0 {
 		props = append(props, property("Environment", unit.Env))
 	}
 	return props
+}
+
+// environmentFile is a file's path and whether it may be missing.
+type environmentFile struct {
+	Path     string
+	Optional bool
 }
 
 // managerVersion is systemd's version as a number; 0 when it can't be told, which is taken for an old one.
