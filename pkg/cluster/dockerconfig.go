@@ -125,8 +125,7 @@ func (r keyring) lookup(image string) []v1alpha1.RegistryAuth {
 }
 
 func (k key) matches(host, repository string) bool {
-	// A path is a prefix of the repository, whole parts only for a host with a path of its own.
-	if k.path != "" && repository != k.path && !strings.HasPrefix(repository, k.path+"/") {
+	if !strings.HasPrefix(repository, k.path) {
 		return false
 	}
 	wantHost, wantPort, _ := strings.Cut(k.host, ":")

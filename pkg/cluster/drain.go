@@ -204,9 +204,13 @@ func (d *Drain) waitGone(ctx context.Context, say func(string, ...any)) error {
 	src := until.Pods(d.helper.Client, corev1.NamespaceAll, fields.OneTermEqualSelector("spec.nodeName", d.node).String())
 	err := until.Set(ctx, src, func(items map[types.UID]*corev1.Pod) (bool, error) {
 		for uid, pod := range left {
-			if items[uid] == nil {
+			switch now := items[uid]; {
+			case now == nil:
 				delete(left, uid)
 				say("pod %s/%s is gone (%d left)", pod.Namespace, pod.Name, len(left))
+			case d.overdue(now):
+				delete(left, uid)
+				say("pod %s/%s doesn't end: not waiting for it (%d left)", pod.Namespace, pod.Name, len(left))
 			}
 		}
 		return len(left) == 0, nil
@@ -220,6 +224,13 @@ func (d *Drain) waitGone(ctx context.Context, say func(string, ...any)) error {
 	}
 	slices.Sort(names)
 	return fmt.Errorf("%w; still there: %s", err, strings.Join(names, ", "))
+}
+
+// overdue reports whether a pod has been on its way out for longer than anybody wants to wait. It is asked whenever a pod
+// of the node changes.
+func (d *Drain) overdue(pod *corev1.Pod) bool {
+	limit := d.opts.SkipWaitForDelete
+	return limit > 0 && pod.DeletionTimestamp != nil && time.Since(pod.DeletionTimestamp.Time) > limit
 }
 
 // heldBack remembers which pods a budget holds back, and why.

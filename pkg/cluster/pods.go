@@ -56,7 +56,9 @@ func Residents(pods []corev1.Pod) []string {
 func WaitResidents(ctx context.Context, client kubernetes.Interface, node string, residents []string, scheme string, report func(string)) error {
 	missing := len(residents) + 1
 	var names []string
-	err := until.Set(ctx, until.Pods(client, corev1.NamespaceAll, onNode(node)), func(items map[types.UID]*corev1.Pod) (bool, error) {
+	src := until.Pods(client, corev1.NamespaceAll, onNode(node))
+	src.Patient = true
+	err := until.Set(ctx, src, func(items map[types.UID]*corev1.Pod) (bool, error) {
 		well := map[string]bool{}
 		for _, pod := range items {
 			if r := resident(pod); r != "" && isReady(pod) && runsUnder(pod, scheme) {

@@ -25,7 +25,9 @@ type Restart struct {
 // WaitRenewed waits until the node's kubelet has renewed its own Lease after it was started again. That is the first
 // sign of it: a kubelet that was away for less than the grace period never shows as not Ready.
 func WaitRenewed(ctx context.Context, client kubernetes.Interface, node string, r Restart) error {
-	err := until.Set(ctx, until.Lease(client, corev1.NamespaceNodeLease, node), func(items map[types.UID]*coordinationv1.Lease) (bool, error) {
+	src := until.Lease(client, corev1.NamespaceNodeLease, node)
+	src.Patient = true
+	err := until.Set(ctx, src, func(items map[types.UID]*coordinationv1.Lease) (bool, error) {
 		for _, lease := range items {
 			if t := lease.Spec.RenewTime; t != nil && t.After(r.Started) {
 				return true, nil
@@ -43,7 +45,9 @@ func WaitRenewed(ctx context.Context, client kubernetes.Interface, node string, 
 func WaitReady(ctx context.Context, client kubernetes.Interface, node string, r Restart, report func(string)) (*corev1.Node, error) {
 	var last *corev1.Node
 	var why string
-	err := until.Set(ctx, until.Node(client, node), func(items map[types.UID]*corev1.Node) (bool, error) {
+	src := until.Node(client, node)
+	src.Patient = true
+	err := until.Set(ctx, src, func(items map[types.UID]*corev1.Node) (bool, error) {
 		for _, n := range items {
 			last = n
 		}

@@ -109,7 +109,7 @@ func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(conte
 		bounded, cancel := context.WithTimeout(ctx, limit)
 		err := attempt(bounded)
 		cancel()
-		if err == nil || final(err) {
+		if p.reached = p.reached || err == nil; err == nil || final(err) || !p.reached && refused(err) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -136,9 +136,10 @@ func final(err error) bool {
 		answered   *AgentError
 		unreadable *unreadableError
 	)
-	return errors.As(err, &failed) || errors.As(err, &answered) || errors.As(err, &unreadable) ||
-		apierrors.IsForbidden(err) && !strings.Contains(err.Error(), "not yet synced") || apierrors.IsUnauthorized(err)
+	return errors.As(err, &failed) || errors.As(err, &answered) || errors.As(err, &unreadable)
 }
+
+func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
 // mayBeGone tells failures that can come from a pod that is gone from those of a network that is away.
 func mayBeGone(err error) bool {

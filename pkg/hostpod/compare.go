@@ -42,7 +42,7 @@ func (e *MutatedError) cause() string {
 			return "the admission plugin AlwaysPullImages, or a policy like it, does that: name an image that the node can pull with --image"
 		case strings.HasSuffix(m.Field, ".image"):
 			return "a webhook rewrites image names: name an image it leaves alone with --image, or exempt the namespace"
-		case strings.HasPrefix(m.Field, "spec.containers[") && m.Wanted == absent, strings.HasPrefix(m.Field, "spec.initContainers"):
+		case strings.HasPrefix(m.Field, "spec.containers[") && strings.HasSuffix(m.Field, "]") && m.Wanted == absent, strings.HasPrefix(m.Field, "spec.initContainers"):
 			return "a webhook adds sidecars: exempt the namespace, or choose another with -n"
 		case m.Field == "spec.nodeSelector", m.Field == "spec.affinity":
 			return "the namespace has a node selector: choose another namespace with -n"
@@ -130,7 +130,7 @@ func (c *comparer) list(field string, want []any, got any) {
 		j := i
 		if key := nameOf(w); key != "" {
 			j = slices.IndexFunc(list, func(x any) bool { return nameOf(x) == key })
-		} else if !slices.ContainsFunc([]string{".command"}, func(s string) bool { return strings.HasSuffix(field, s) }) {
+		} else if !strings.HasSuffix(field, ".command") {
 			j = slices.IndexFunc(list, func(x any) bool { return show(x) == show(w) })
 		}
 		if j < 0 || j >= len(list) {

@@ -24,6 +24,8 @@ type Pod struct {
 	pod    *corev1.Pod
 	image  Image
 	agent  agentbin.Agent
+	// reached says that the container has answered before: a refusal is then one of an API server that comes back.
+	reached bool
 	// pause is the first wait between two attempts to reach the container.
 	pause time.Duration
 }

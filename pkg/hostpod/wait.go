@@ -100,6 +100,7 @@ func (p *Pod) waitRunning(ctx context.Context) error {
 func (p *Pod) await(ctx context.Context, done func(*corev1.Pod) (bool, error)) (*corev1.Pod, error) {
 	var last *corev1.Pod
 	src := until.Pods(p.client, p.pod.Namespace, until.Named(p.pod.Name))
+	src.Patient = p.reached
 	src.Known, src.At = []*corev1.Pod{p.pod}, p.pod.ResourceVersion
 	err := until.Set(ctx, src, func(items map[types.UID]*corev1.Pod) (bool, error) {
 		pod := items[p.pod.UID]
@@ -110,6 +111,17 @@ func (p *Pod) await(ctx context.Context, done func(*corev1.Pod) (bool, error)) (
 		return done(pod)
 	})
 	return last, err
+}
+
+// WaitRuntime waits until the pod's container runs under the runtime of that name: its ID says which that is.
+func (p *Pod) WaitRuntime(ctx context.Context, scheme string) error {
+	_, err := p.await(ctx, func(pod *corev1.Pod) (bool, error) {
+		return running(pod) && strings.HasPrefix(statusOf(pod).ContainerID, scheme+"://"), nil
+	})
+	if err != nil {
+		return fmt.Errorf("the pod %s doesn't run under %s: %w", p.pod.Name, scheme, err)
+	}
+	return nil
 }
 
 // suspect asks for the pod's events every now and then and ends the wait when they tell of what can't get better.

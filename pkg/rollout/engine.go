@@ -1,55 +1,217 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"sync"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 )
 
-var errTodo = errors.New("not implemented")
+// agentCaller asks the agent on one node.
+type agentCaller interface {
+	Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error)
+}
+
+// hostPod is our pod on one node, with the agent behind it.
+type hostPod interface {
+	agentCaller
+	Ref() v1alpha1.PodRef
+	Image() hostpod.Image
+	// WaitRuntime waits until the pod runs under the runtime whose name starts its container's ID.
+	WaitRuntime(ctx context.Context, scheme string) error
+	StartCanary(ctx context.Context, lifetime time.Duration) (canaryPod, error)
+	Stop(ctx context.Context) error
+}
+
+// canaryPod is the proof that pods with a network work.
+type canaryPod interface {
+	Wait(ctx context.Context) error
+	Stop(ctx context.Context) error
+}
+
+// decider is package plan, and what stands in for it in tests.
+type decider struct {
+	build   func(f *v1alpha1.Facts, g plan.Goal) (*v1alpha1.Plan, error)
+	inverse func(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Plan, error)
+	compose func(views []v1alpha1.RunView) (v1alpha1.RunView, error)
+	verify  func(p *v1alpha1.Plan) error
+}
 
 // Engine takes nodes through their runs.
 type Engine struct {
 	client kubernetes.Interface
-	rest   *rest.Config
 	opts   Options
 	report func(Event)
+	decide decider
+	// start puts a pod with the agent on a node.
+	start func(ctx context.Context, node *corev1.Node, purpose hostpod.Purpose, lifetime time.Duration) (hostPod, error)
+	// agents opens the carried agent of an architecture.
+	agents func(arch string) (agentbin.Agent, error)
+
+	mu       sync.Mutex // serialises report and guards what follows
+	opened   map[string]agentbin.Agent
+	reviewed map[string]error
 }
 
 // New returns an engine. The report callback is called from one goroutine at a time; nil drops the events.
-func New(client kubernetes.Interface, rest *rest.Config, opts Options, report func(Event)) *Engine {
-	return &Engine{client: client, rest: rest, opts: opts, report: report}
+func New(client kubernetes.Interface, config *rest.Config, opts Options, report func(Event)) *Engine {
+	opts.Namespace = cmp.Or(opts.Namespace, cluster.LockNamespace)
+	opts.Program = cmp.Or(opts.Program, "kubectl runtime")
+	opts.By = cmp.Or(opts.By, "somebody")
+	opts.Parallel = max(cmp.Or(opts.Parallel, 8), 1)
+	opts.ConfirmTimeout = cmp.Or(opts.ConfirmTimeout, 5*time.Minute)
+	opts.StageTimeout = cmp.Or(opts.StageTimeout, 30*time.Minute)
+	if report == nil {
+		report = func(Event) {}
+	}
+	e := &Engine{
+		client: client, opts: opts, report: report, agents: agentbin.Open,
+		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify},
+		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
+	}
+	e.start = e.starter(hostpod.Client{Kube: client, REST: config})
+	return e
 }
 
-// Gather asks every node for its facts, a bounded number at once, and always deletes its pods. The answers are in the
-// order of nodes; a node that couldn't be asked has Err.
-func (e *Engine) Gather(ctx context.Context, nodes []string) []Gathered { return nil }
+// realPod makes a *hostpod.Pod what the engine asks for.
+type realPod struct{ *hostpod.Pod }
 
-// Prepare does everything before the question to the operator: access review, Lease, pod, facts, rules, plan. The
-// caller must Close what it returns. Where a run is already open on the node, Resumes of the answer names it: Execute
-// then sees that run to its end.
-func (e *Engine) Prepare(ctx context.Context, node string, to v1alpha1.RuntimeName) (*Prepared, error) {
-	return nil, errTodo
+func (p realPod) StartCanary(ctx context.Context, lifetime time.Duration) (canaryPod, error) {
+	c, err := p.Pod.StartCanary(ctx, lifetime)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// PrepareRollback is Prepare for the way back from a kept run; an empty run means the newest confirmed one. A run that
-// is still open is taken back instead: Resumes of the answer names it.
-func (e *Engine) PrepareRollback(ctx context.Context, node, run string) (*Prepared, error) {
-	return nil, errTodo
+func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, hostpod.Purpose, time.Duration) (hostPod, error) {
+	return func(ctx context.Context, node *corev1.Node, purpose hostpod.Purpose, lifetime time.Duration) (hostPod, error) {
+		agent, err := e.agent(node.Status.NodeInfo.Architecture)
+		if err != nil {
+			return nil, err
+		}
+		image := hostpod.ChooseImage(node, e.opts.Image)
+		if !image.Known && !image.Given {
+			e.say(Event{Node: node.Name, Warning: true, Text: fmt.Sprintf("the node reports no images; trying %s", image.Ref)})
+		}
+		pod, err := hostpod.Start(ctx, c, hostpod.Options{
+			Namespace: e.opts.Namespace, Node: node, Image: image, Purpose: purpose, Lifetime: lifetime,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := pod.EnsureAgent(ctx, agent); err != nil {
+			late, cancel := e.outlive(ctx, cleanupTimeout)
+			defer cancel()
+			return nil, errors.Join(err, pod.Stop(late))
+		}
+		return realPod{pod}, nil
+	}
 }
 
-// PrepareFromPlan is Prepare for exactly the plan that was saved; a node that isn't as the plan read it refuses it.
-func (e *Engine) PrepareFromPlan(ctx context.Context, p *v1alpha1.Plan) (*Prepared, error) {
-	return nil, errTodo
+// agent opens the agent for an architecture once: its digest is computed over twelve megabytes.
+func (e *Engine) agent(arch string) (agentbin.Agent, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a, ok := e.opened[arch]; ok {
+		return a, nil
+	}
+	a, err := e.agents(arch)
+	if err == nil {
+		e.opened[arch] = a
+	}
+	return a, err
 }
 
-// Rollout takes nodes through prepare, approve and Execute one after another and stops at the first that fails, or
-// carries on where Options.KeepGoing says so. An approve that answers false ends the rollout; its error too.
-func (e *Engine) Rollout(ctx context.Context, nodes []string, prepare func(ctx context.Context, node string) (*Prepared, error),
-	approve func(ctx context.Context, p *Prepared) (bool, error)) ([]Result, error) {
-	return nil, errTodo
+// supported says why a node can't be worked on at all.
+func (e *Engine) supported(node *corev1.Node) error {
+	if os := node.Status.NodeInfo.OperatingSystem; os != "linux" {
+		return fmt.Errorf("node %s runs %s, not linux", node.Name, cmp.Or(os, "an unknown system"))
+	}
+	_, err := e.agent(node.Status.NodeInfo.Architecture)
+	return err
+}
+
+// review asks once whether we have the rights that kind of work needs.
+func (e *Engine) review(ctx context.Context, kind string, rights []cluster.Right) error {
+	e.mu.Lock()
+	err, known := e.reviewed[kind]
+	e.mu.Unlock()
+	if known {
+		return err
+	}
+	err = cluster.Review(ctx, e.client, rights)
+	if _, denied := errors.AsType[*cluster.DeniedError](err); err == nil || denied {
+		e.mu.Lock()
+		e.reviewed[kind] = err
+		e.mu.Unlock()
+	}
+	return err
+}
+
+func (e *Engine) say(event Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.report(event)
+}
+
+// How long is waited for what only tidies up, and for a node to come back.
+const (
+	cleanupTimeout = time.Minute
+	abortTimeout   = 2 * time.Second
+)
+
+// ErrAborted is why everything ends at once.
+var ErrAborted = errors.New("interrupted twice")
+
+// abortable returns a context that also ends when the operator wants everything to end at once.
+func (e *Engine) abortable(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if e.opts.Abort != nil {
+		go func() {
+			select {
+			case <-e.opts.Abort:
+				cancel(ErrAborted)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, func() { cancel(nil) }
+}
+
+// outlive returns a context for what must be done though ctx has ended: it is bounded, and ends with Abort.
+func (e *Engine) outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := e.abortable(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+	return ctx, func() { cancel(); stop() }
+}
+
+func (e *Engine) aborted() bool {
+	select {
+	case <-e.opts.Abort:
+		return true
+	default: // a nil channel never is
+		return false
+	}
+}
+
+// newRun is a run's identifier.
+func newRun() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return "r-" + hex.EncodeToString(b)
 }

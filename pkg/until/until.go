@@ -31,6 +31,9 @@ type Source[T Object] struct {
 	List func(ctx context.Context, o metav1.ListOptions) (items []T, resourceVersion string, err error)
 	// Watch follows it.
 	Watch func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
+	// Patient asks again even if the very first list is refused: an API server that comes back refuses for a moment what
+	// it allowed before.
+	Patient bool
 	// Known and At spare the first list where the set was just read or written.
 	Known []T
 	At    string
@@ -45,8 +48,8 @@ const (
 // An API server that fails or refuses in the middle is asked again; one that refuses the very first list ends the wait.
 // When ctx ends, the error holds its cause and the last failure.
 func Set[T Object](ctx context.Context, src Source[T], done func(items map[types.UID]T) (bool, error)) error {
-	w := waiter[T]{src: src, done: done, at: src.At, answered: src.At != ""}
-	if w.answered {
+	w := waiter[T]{src: src, done: done, at: src.At, answered: src.At != "" || src.Patient}
+	if w.at != "" {
 		w.fill(src.Known)
 		if ok, err := done(w.items); ok || err != nil {
 			return err

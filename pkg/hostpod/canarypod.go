@@ -15,7 +15,7 @@ type Canary struct{ pod *Pod }
 
 // StartCanary creates the canary beside the pod. The agent must stand on the node (EnsureAgent).
 func (p *Pod) StartCanary(ctx context.Context, lifetime time.Duration) (*Canary, error) {
-	c := &Pod{client: p.client, exec: p.exec, image: p.image, agent: p.agent, pause: p.pause}
+	c := &Pod{client: p.client, exec: p.exec, image: p.image, agent: p.agent, pause: p.pause, reached: p.reached}
 	c.pod = BuildCanary(CanaryOptions{Host: p.pod, Agent: p.agent.SHA256, Image: p.image, Lifetime: lifetime, Suffix: rand.String(5)})
 	created, err := p.client.CoreV1().Pods(c.pod.Namespace).Create(ctx, c.pod, metav1.CreateOptions{})
 	if err != nil {
@@ -60,23 +60,4 @@ func ready(pod *corev1.Pod) bool {
 		}
 	}
 	return false
-}
-
-// WaitRuntime waits until the pod's container runs under the runtime of that name: its ID says which that is.
-func (p *Pod) WaitRuntime(ctx context.Context, scheme string) error {
-	pod, err := p.await(ctx, func(pod *corev1.Pod) (bool, error) {
-		s := statusOf(pod)
-		return running(pod) && s.ContainerID != "" && hasScheme(s.ContainerID, scheme), nil
-	})
-	if pod != nil {
-		p.pod = pod
-	}
-	if err != nil {
-		return fmt.Errorf("the pod %s doesn't run under %s: %w", p.pod.Name, scheme, err)
-	}
-	return nil
-}
-
-func hasScheme(id, scheme string) bool {
-	return len(id) > len(scheme)+3 && id[:len(scheme)+3] == scheme+"://"
 }

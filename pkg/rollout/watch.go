@@ -1,0 +1,95 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/until"
+)
+
+// watchWait is how long one question may wait on the node for news. Proxies cut streams that are silent for longer.
+const watchWait = 20 * time.Second
+
+// watch follows a run on its node until done, telling the agent's progress.
+func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run) bool) (*v1alpha1.Run, error) {
+	for {
+		answer, err := p.ask(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Wait: watchWait})
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range answer.Progress {
+			p.tell(step, line)
+		}
+		if answer.Run == nil {
+			return nil, fmt.Errorf("the node doesn't tell of run %s", p.run)
+		}
+		p.last = answer.Run
+		if done(answer.Run) {
+			return answer.Run, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// tell passes one line of the agent on.
+func (p *Prepared) tell(step int, line v1alpha1.Progress) {
+	p.seq = max(p.seq, line.Seq)
+	text := line.Step
+	if line.Detail != "" {
+		text += ": " + line.Detail
+	}
+	if line.Error != "" {
+		text += ": " + line.Error
+	}
+	if text == "" {
+		return
+	}
+	p.e.say(Event{
+		Node: p.node.Name, Run: p.run, Step: step, Of: steps, Detail: true, Text: text,
+		Warning: line.Error != "", Took: line.Took, Phase: line.Phase,
+	})
+}
+
+// reopenPause is how long is waited before a pod that is gone is replaced again.
+const reopenPause = 2 * time.Second
+
+// ask is Call through a pod that may be replaced: a node that ended its run alone has deleted ours.
+func (p *Prepared) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
+	for {
+		answer, err := p.pod.Call(ctx, req)
+		if !errors.Is(err, hostpod.ErrGone) || ctx.Err() != nil {
+			return answer, err
+		}
+		if err := p.reopen(ctx, err); err != nil {
+			return answer, err
+		}
+	}
+}
+
+// reopen replaces our pod, as often as it takes: the node may be in the middle of its change.
+func (p *Prepared) reopen(ctx context.Context, why error) error {
+	p.detail(0, "%v: starting another", why)
+	for {
+		pod, err := p.e.start(ctx, p.node, hostpod.PurposeSwitch, p.e.lifetime())
+		if err == nil {
+			p.pod = pod
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		case <-time.After(reopenPause):
+		}
+	}
+}
+
+// tryAgain makes a request to the API server that may be made twice, again while it is away.
+func tryAgain(ctx context.Context, request func(context.Context) error) error {
+	return until.Try(ctx, request)
+}
