@@ -14,6 +14,8 @@ debian_sources() {
 	local suite=$1 mirror=${DEBIAN_MIRROR:-} security signed=/usr/share/keyrings/debian-archive-keyring.gpg
 	command -v apt-get >/dev/null || fail "the nodes are made of Debian packages: run this on Debian or Ubuntu"
 	packages debian-archive-keyring
+	# Whose a source is stands in its lists, which a new machine doesn't have yet.
+	[ -n "$mirror" ] || [ -n "$(debian_sites)" ] || apt-get update -qq >&2 || true
 	[ -n "$mirror" ] || mirror=$(debian_sites | sed -n '/-security$/!s/ .*//p' | head -n 1)
 	[ -n "$mirror" ] || fail "no Debian mirror in this machine's apt sources: set DEBIAN_MIRROR to the URL of one"
 	security=$(debian_sites | sed -n 's/ .*-security$//p' | head -n 1)

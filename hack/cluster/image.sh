@@ -29,8 +29,11 @@ extract_root() {
 	shift
 	packages mmdebstrap
 	while IFS= read -r line; do options+=("--aptopt=$line"); done < <(apt_options)
-	debian_sources "$NODE_SUITE" | mmdebstrap --variant=extract --mode=root \
-		--include="$(IFS=,; echo "$*")" "${options[@]}" "$NODE_SUITE" "$dir" -
+	debian_sources "$NODE_SUITE" | mmdebstrap --variant=extract \
+		--include="$(IFS=,; echo "$*")" "${options[@]}" "$NODE_SUITE" "$dir.tar" -
+	mkdir -p "$dir"
+	tar -C "$dir" --no-same-owner -xpf "$dir.tar" --exclude='./dev/*'
+	rm "$dir.tar"
 	rm -rf "$dir"/usr/share/{doc,man,locale,info,bash-completion,perl*} "$dir"/usr/lib/*/perl* \
 		"$dir"/var/{cache,lib}/apt "$dir"/var/lib/dpkg
 }

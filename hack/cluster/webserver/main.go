@@ -116,7 +116,7 @@ func serve(ctx context.Context, args []string, stdout io.Writer) error {
 	ready.Store(false)
 	fmt.Fprintln(stdout, "terminating")
 	time.Sleep(*grace)
-	shutdown, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return server.Shutdown(shutdown)
 }
