@@ -27,8 +27,10 @@ type api struct {
 	nodes []corev1.Node
 	// events come in a watch, in their order; then the watch stays open.
 	events []watchEvent
-	// deny holds "verb:resource" pairs that are forbidden; down answers everything with 503.
-	deny     []string
+	// deny holds "verb:resource" pairs that are forbidden.
+	deny []string
+	// hang lets the list of nodes wait for ever, and is closed when it does.
+	hang     chan struct{}
 	pageSize int
 
 	mu       sync.Mutex
@@ -41,11 +43,11 @@ type watchEvent struct {
 	Object corev1.Node `json:"object"`
 }
 
-// startAPI starts the API server of a script: api nodes.yaml [watch=events.yaml] [page=N] [deny=verb:resource]...
+// startAPI starts the API server of a script: api nodes.yaml [watch=events.yaml] [page=N] [hang] [deny=verb:resource]...
 // It writes the kubeconfig. In the files, AGO(3h) stands for the time three hours ago.
 func startAPI(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: api nodes.yaml [watch=FILE] [page=N] [deny=verb:resource]...")
+		ts.Fatalf("usage: api nodes.yaml [watch=FILE] [page=N] [hang] [deny=verb:resource]...")
 	}
 	a := &api{}
 	load(ts, args[0], &a.nodes)
@@ -56,6 +58,8 @@ func startAPI(ts *testscript.TestScript, neg bool, args []string) {
 			load(ts, value, &a.events)
 		case "deny":
 			a.deny = append(a.deny, value)
+		case "hang":
+			a.hang = make(chan struct{})
 		case "page":
 			_, err := fmt.Sscan(value, &a.pageSize)
 			ts.Check(err)
@@ -162,6 +166,11 @@ func (a *api) get(w http.ResponseWriter, name string) {
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	if a.forbidden(w, "list") {
+		return
+	}
+	if a.hang != nil {
+		close(a.hang)
+		<-r.Context().Done()
 		return
 	}
 	q := r.URL.Query()

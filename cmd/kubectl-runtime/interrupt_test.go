@@ -13,14 +13,23 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// runInterrupted runs a program, interrupts it when it has printed some lines on stdout, and wants an exit code:
-// interrupt CODE LINES PROGRAM ARGS...
+// runInterrupted runs a program, interrupts it when it has printed some lines on stdout, or with "hang" when the API
+// server lets it wait, and wants an exit code: interrupt CODE LINES PROGRAM ARGS...
 func runInterrupted(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: interrupt code lines program args...")
 	}
-	lines, err := strconv.Atoi(args[1])
-	ts.Check(err)
+	var reached <-chan struct{}
+	out := &countingBuffer{reached: make(chan struct{})}
+	if args[1] == "hang" {
+		value, _ := current.Load(ts.Getenv("KUBECONFIG"))
+		reached = value.(*api).hang
+	} else {
+		var err error
+		out.want, err = strconv.Atoi(args[1])
+		ts.Check(err)
+		reached = out.reached
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	path, err := exec.LookPath(args[2])
@@ -30,12 +39,11 @@ func runInterrupted(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range []string{"KUBECONFIG", "HOME", "PATH", "LANG", "LC_ALL", "USER"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
-	out := &countingBuffer{want: lines, reached: make(chan struct{})}
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = out, &stderr
 	ts.Check(cmd.Start())
 	select {
-	case <-out.reached:
+	case <-reached:
 	case <-ctx.Done():
 	}
 	// A line too many would come right behind the last one.
@@ -64,7 +72,7 @@ func (b *countingBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, err := b.buf.Write(p)
-	if strings.Count(b.buf.String(), "\n") >= b.want {
+	if b.want > 0 && strings.Count(b.buf.String(), "\n") >= b.want {
 		b.once.Do(func() { close(b.reached) })
 	}
 	return n, err

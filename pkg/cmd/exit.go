@@ -42,7 +42,10 @@ func Run(ctx context.Context, front Front, args []string) int {
 		p.ui().Error(explain(last.error))
 		return last.code
 	case ctx.Err() != nil:
-		p.ui().Say("Interrupted: nothing was changed.")
+		if !errors.Is(err, context.Canceled) {
+			p.ui().Error(explain(err))
+		}
+		p.ui().Say("Interrupted.")
 		return codeInterrupted
 	}
 	p.ui().Error(explain(err))

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"slices"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
@@ -34,6 +36,13 @@ func outcomes(results []rollout.Result) []string {
 		list[i] = string(r.Outcome)
 	}
 	return list
+}
+
+// untouched are the nodes that nothing became of.
+func untouched(nodes []string, results []rollout.Result) []string {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool {
+		return slices.ContainsFunc(results, func(r rollout.Result) bool { return r.Node == n })
+	})
 }
 
 // end turns what became of the nodes, and what ended the work, into the program's end: the worst counts.

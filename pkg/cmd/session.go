@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -70,6 +71,9 @@ func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, 
 	for _, r := range results {
 		s.progress.Done(r.Node)
 		s.ui.Result(result(r), s.o.format == "")
+	}
+	if left := untouched(nodes, results); ctx.Err() != nil && len(left) > 0 {
+		s.ui.Say("Not touched: %s", strings.Join(left, ", "))
 	}
 	s.ui.Summary(outcomes(results))
 	if printErr := s.printPlans(); printErr != nil && err == nil {

@@ -66,13 +66,7 @@ func (p Plan) print(w io.Writer, s style) {
 	for _, f := range p.Findings {
 		finding(w, s, f)
 	}
-	p.files(w, s)
-	if len(p.Steps) > 0 {
-		fmt.Fprintf(w, "  in this order:\n")
-	}
-	for i, step := range p.Steps {
-		fmt.Fprintf(w, "   %2d  %s %s\n", i+1, paintKind(s, step.Kind, string(step.Kind)), clean(step.Text))
-	}
+	p.acts(w, s)
 	if len(p.Evictions) > 0 {
 		fmt.Fprintf(w, "  pods that move: %s\n", some(p.Evictions, 6))
 	}
@@ -81,18 +75,34 @@ func (p Plan) print(w io.Writer, s style) {
 	}
 }
 
-func (p Plan) files(w io.Writer, s style) {
+// acts prints the steps in their order, each file's with its diff.
+func (p Plan) acts(w io.Writer, s style) {
 	longest := 0
 	for _, d := range p.Diffs {
 		longest = max(longest, len(d.Path))
 	}
-	for _, d := range p.Diffs {
+	file := func(d plan.FileDiff) {
 		why := ""
 		if d.Why != "" {
 			why = strings.Repeat(" ", longest-len(d.Path)) + "   " + s.faint(clean(d.Why))
 		}
-		fmt.Fprintf(w, "  %s %s%s\n", paintKind(s, d.Kind, string(d.Kind)), clean(d.Path), why)
+		fmt.Fprintf(w, "  %s %s%s\n", paintKind(s, d.Kind), clean(d.Path), why)
 		diff(w, s, d.Unified)
+	}
+	left := slices.Clone(p.Diffs)
+	for _, step := range p.Steps {
+		i := slices.IndexFunc(left, func(d plan.FileDiff) bool {
+			return step.Kind == d.Kind && (step.Text == d.Path || strings.HasPrefix(step.Text, d.Path+" "))
+		})
+		if i < 0 {
+			fmt.Fprintf(w, "  %s %s\n", paintKind(s, step.Kind), clean(step.Text))
+			continue
+		}
+		file(left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	for _, d := range left {
+		file(d)
 	}
 }
 
@@ -116,14 +126,14 @@ func diff(w io.Writer, s style, unified string) {
 	}
 }
 
-func paintKind(s style, k plan.Kind, text string) string {
+func paintKind(s style, k plan.Kind) string {
 	switch k {
 	case plan.Create:
-		return s.green(text)
+		return s.green(string(k))
 	case plan.Remove:
-		return s.red(text)
+		return s.red(string(k))
 	}
-	return s.yellow(text)
+	return s.yellow(string(k))
 }
 
 // finding prints one finding with its evidence and hint.

@@ -18,6 +18,9 @@ func examplePlan() Plan {
 		Steps: []plan.Step{
 			{Kind: plan.Change, Text: "stop unit kubelet.service"},
 			{Kind: plan.Remove, Text: "remove the pods of docker"},
+			{Kind: plan.Change, Text: "/etc/containerd/config.toml  the CRI plugin is disabled"},
+			{Kind: plan.Create, Text: "/etc/systemd/system/docker.service.d/zz-kubectl-runtime-parked.conf  keeps docker from starting"},
+			{Kind: plan.Create, Text: "/etc/systemd/system/multi-user.target.wants/containerd.service"},
 			{Kind: plan.Create, Text: "start unit containerd.service"},
 		},
 		Diffs: []plan.FileDiff{
