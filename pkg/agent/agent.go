@@ -5,10 +5,12 @@ package agent
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
 // Agent is the agent on one machine.
@@ -21,38 +23,96 @@ type Agent struct {
 	// Images is images.Stage.
 	Images func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string,
 		report func(v1alpha1.Progress)) error
-	// Version tells the version of a binary on the node, as ReadSet.Binaries has it.
+	// Version is facts.Version: it tells the version of a binary as ReadSet.Binaries has it.
 	Version func(ctx context.Context, m host.Machine, path string) (string, error)
 }
 
-// Serve answers one request.
+func (a *Agent) journal() *journal.Journal {
+	return journal.Open(a.Machine.Files, a.Machine.Clock, journal.Dir)
+}
+
+// Serve answers one request. What takes long it leaves to a unit of the host.
 func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Response {
-	return v1alpha1.Response{APIVersion: v1alpha1.APIVersion, Error: "not implemented", Code: v1alpha1.CodeInternal}
+	verbs := map[v1alpha1.Verb]func(context.Context, v1alpha1.Request, *v1alpha1.Response) error{
+		v1alpha1.VerbGather:   a.gather,
+		v1alpha1.VerbStage:    a.stage,
+		v1alpha1.VerbWatch:    a.watch,
+		v1alpha1.VerbApply:    a.apply,
+		v1alpha1.VerbConfirm:  a.confirm,
+		v1alpha1.VerbRollback: a.rollback,
+		v1alpha1.VerbDiscard:  a.discard,
+		v1alpha1.VerbShow:     a.show,
+		v1alpha1.VerbFinish:   a.finish,
+	}
+	resp := v1alpha1.Response{APIVersion: v1alpha1.APIVersion}
+	err := fmt.Errorf("unknown verb %q", req.Verb)
+	switch do := verbs[req.Verb]; {
+	case req.APIVersion != v1alpha1.APIVersion:
+		err = fmt.Errorf("the request is of version %q, this agent speaks %q", req.APIVersion, v1alpha1.APIVersion)
+	case do != nil:
+		err = do(ctx, req, &resp)
+	}
+	if err != nil {
+		resp.Error, resp.Code = err.Error(), code(err)
+	}
+	return resp
 }
 
-// RunStage is the unit "run stage RUN". It reads the wanted images, a JSON list, from stdin.
-func (a *Agent) RunStage(ctx context.Context, run string, stdin io.Reader) error {
-	return errors.New("not implemented")
+// code is the kind of a failure, for the plugin to decide by.
+func code(err error) v1alpha1.ErrorCode {
+	var busy *journal.BusyError
+	var phase *journal.PhaseError
+	var stale *StaleError
+	switch {
+	case errors.As(err, &busy):
+		return v1alpha1.CodeBusy
+	case errors.As(err, &phase):
+		return v1alpha1.CodePhase
+	case errors.As(err, &stale):
+		return v1alpha1.CodeStale
+	case errors.Is(err, journal.ErrUnknown):
+		return v1alpha1.CodeUnknown
+	}
+	return v1alpha1.CodeInternal
 }
 
-// RunApply is the unit "run apply RUN": it applies, waits for the confirmation, and rolls back without one.
-func (a *Agent) RunApply(ctx context.Context, run string) error {
-	return errors.New("not implemented")
+func (a *Agent) gather(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
+	f, err := a.Gather(ctx, a.Machine, req.Node)
+	resp.Facts = f
+	return err
 }
 
-// RunRollback is the unit "run rollback RUN".
-func (a *Agent) RunRollback(ctx context.Context, run string) error {
-	return errors.New("not implemented")
+// The transient units of a run.
+func stageUnit(run string) string    { return "kubectl-runtime-stage-" + run + ".service" }
+func applyUnit(run string) string    { return "kubectl-runtime-apply-" + run + ".service" }
+func rollbackUnit(run string) string { return "kubectl-runtime-rollback-" + run + ".service" }
+func stagingUnit(run string) string  { return "kubectl-runtime-staging-" + run + ".service" }
+
+// launch starts a unit of this binary. It comes back when it is killed, and then decides by the phase.
+func (a *Agent) launch(ctx context.Context, name, what, run string, stdin []byte) error {
+	err := a.Machine.Units.StartTransient(ctx, host.Transient{
+		Name: name, Description: "kubectl runtime: " + what + " " + run, Argv: []string{a.Binary, "run", what, run},
+		RestartOnFailure: true, Stdin: stdin,
+	})
+	if err != nil {
+		return fmt.Errorf("starting the unit that is to %s: %w", what, err)
+	}
+	return nil
 }
 
-// Recover is the unit "recover", started by a timer while a run is open: it does nothing while another process acts, and
-// else takes the run over by its phase.
-func (a *Agent) Recover(ctx context.Context) error {
-	return errors.New("not implemented")
-}
-
-// Early is the unit "early", ordered before kubelet and runtimes at boot: it puts the files of an unconfirmed run back and
-// starts nothing.
-func (a *Agent) Early(ctx context.Context) error {
-	return errors.New("not implemented")
+// lock takes the lock of the one process that acts, and gives up after a while: who holds it may go on for ever.
+func (a *Agent) lock(ctx context.Context, patience time.Duration) (func(), error) {
+	end := a.Machine.Clock.SinceBoot() + patience
+	for {
+		unlock, err := a.journal().Act(false)
+		if !errors.Is(err, host.ErrLocked) {
+			return unlock, err
+		}
+		if a.Machine.Clock.SinceBoot() >= end {
+			return nil, err
+		}
+		if err := a.Machine.Clock.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,8 +52,8 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("the run's record %s can't be read (%v): it was damaged or written by another program; nothing is "+
-		"decided on it", e.Path, e.Err)
+	return fmt.Sprintf("the record %s can't be read (%v): it was damaged or written by another program, and nothing is decided "+
+		"on it; see what stands on the node, then remove the directory %s", e.Path, e.Err, path.Dir(e.Path))
 }
 
 // Unwrap returns what was wrong with the record.
@@ -139,7 +140,7 @@ func (j *Journal) read(id string) (v1alpha1.Run, error) {
 	return r, nil
 }
 
-// Runs returns all runs, newest first. Records that can't be read are left out and make the error.
+// Runs returns all runs, newest first. A run whose record can't be read is stuck and says why: nothing is guessed of it.
 func (j *Journal) Runs() ([]v1alpha1.Run, error) {
 	names, err := j.files.ReadDir(j.path("runs"))
 	if errors.Is(err, host.ErrNotExist) {
@@ -149,16 +150,20 @@ func (j *Journal) Runs() ([]v1alpha1.Run, error) {
 		return nil, fmt.Errorf("reading the journal: %w", err)
 	}
 	var runs []v1alpha1.Run
-	var bad []error
 	for _, name := range names {
 		if !ValidID(name) {
 			continue
 		}
 		r, err := j.Load(name)
+		var corrupt *CorruptError
 		switch {
 		case errors.Is(err, ErrUnknown): // created, but a crash came before the record: nothing happened
+		case errors.As(err, &corrupt):
+			runs = append(runs, v1alpha1.Run{
+				APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindRun, ID: name, Phase: v1alpha1.PhaseStuck, Reason: err.Error(),
+			})
 		case err != nil:
-			bad = append(bad, err)
+			return nil, err
 		default:
 			runs = append(runs, r)
 		}
@@ -169,10 +174,10 @@ func (j *Journal) Runs() ([]v1alpha1.Run, error) {
 		}
 		return strings.Compare(b.ID, a.ID)
 	})
-	return runs, errors.Join(bad...)
+	return runs, nil
 }
 
-// OpenRun returns the run that is open, nil when there is none. A record that can't be read is an error: it might be open.
+// OpenRun returns the run that is open, nil when there is none.
 func (j *Journal) OpenRun() (*v1alpha1.Run, error) {
 	runs, err := j.Runs()
 	for i := range runs {

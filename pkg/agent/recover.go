@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/converge"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+)
+
+const (
+	// earlyLimit is less than the early unit's TimeoutStartSec: it ends by itself.
+	earlyLimit = 20 * time.Second
+	// hungAfter is how long after the deadline an actor that doesn't act is taken for hung.
+	hungAfter = time.Minute
+)
+
+// Recover is the unit "recover", started by a timer while a run is open: it does nothing while another process acts, and
+// else takes the run over by its phase.
+func (a *Agent) Recover(ctx context.Context) error {
+	j := a.journal()
+	unlock, err := j.Act(false)
+	if errors.Is(err, host.ErrLocked) {
+		return a.unhang(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	open, err := j.OpenRun()
+	if err != nil {
+		return err
+	}
+	if open == nil {
+		return a.tidy(ctx)
+	}
+	alive, err := a.unitAlive(ctx, open.ID)
+	if alive || err != nil {
+		return err // it only hasn't come to the lock yet
+	}
+	switch overdue := open.Boot != a.Machine.Clock.Boot() || open.Deadline != 0 && open.DeadlineIn <= 0; {
+	case open.Phase == v1alpha1.PhaseStaging:
+		return a.giveUp(ctx, open.ID, "the agent died while it was staging")
+	case open.Phase == v1alpha1.PhaseStaged && !overdue, open.Phase == v1alpha1.PhaseApplied && !overdue:
+		return nil // the timer comes again
+	case open.Phase == v1alpha1.PhaseStaged:
+		return a.giveUp(ctx, open.ID, "it was not applied in time")
+	}
+	return a.seeThrough(ctx, open.ID)
+}
+
+// unitAlive reports whether a unit of the run still runs, or will be started again by PID 1.
+func (a *Agent) unitAlive(ctx context.Context, run string) (bool, error) {
+	for _, name := range []string{stageUnit(run), applyUnit(run), rollbackUnit(run)} {
+		u, err := a.Machine.Units.Show(ctx, name)
+		if err != nil {
+			return false, fmt.Errorf("asking for %s: %w", name, err)
+		}
+		if u.ActiveState != "inactive" && u.ActiveState != "failed" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// unhang ends an actor that sleeps through its deadline, stopped or stuck: the next start of the timer takes over.
+func (a *Agent) unhang(ctx context.Context) error {
+	open, err := a.journal().OpenRun()
+	if err != nil || open == nil || open.Phase != v1alpha1.PhaseApplied || open.Deadline == 0 || open.DeadlineIn > -hungAfter {
+		return err
+	}
+	return a.Machine.Units.Stop(ctx, applyUnit(open.ID))
+}
+
+// Early is the unit "early", ordered before kubelet and runtimes at boot: it puts the files of an unconfirmed run back and
+// starts nothing. In the boot in which the run began it does nothing.
+func (a *Agent) Early(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, earlyLimit)
+	defer cancel()
+	j := a.journal()
+	unlock, err := j.Act(false)
+	if errors.Is(err, host.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	open, err := j.OpenRun()
+	if err != nil || open == nil || open.Boot == a.Machine.Clock.Boot() {
+		return err
+	}
+	switch open.Phase {
+	case v1alpha1.PhaseApplying, v1alpha1.PhaseApplied:
+		if err := a.turn(*open, "the node was rebooted before the run was confirmed"); err != nil {
+			return err
+		}
+	case v1alpha1.PhaseRollingBack:
+	default:
+		return nil
+	}
+	p, err := j.Plan(open.ID)
+	if err != nil {
+		return err
+	}
+	if err := converge.Files(ctx, a.Machine, p, p.Before, j.Blob); err != nil {
+		return err
+	}
+	if err := a.Machine.Units.Reload(ctx); err != nil {
+		return fmt.Errorf("reloading systemd: %w", err)
+	}
+	// The boot has queued what was enabled when it began.
+	for _, u := range slices.Backward(p.Before.Units) {
+		if u.Active {
+			continue
+		}
+		if err := a.Machine.Units.Stop(ctx, u.Name); err != nil {
+			return fmt.Errorf("holding %s back: %w", u.Name, err)
+		}
+	}
+	return nil
+}
+
+// RunRollback is the unit "run rollback RUN".
+func (a *Agent) RunRollback(ctx context.Context, run string) error {
+	j := a.journal()
+	unlock, err := j.Act(true)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := j.Load(run)
+	if err != nil {
+		return err
+	}
+	if r.Phase == v1alpha1.PhaseRollingBack {
+		p, err := j.Plan(run)
+		if err != nil {
+			return err
+		}
+		if err := a.rearm(ctx, p); err != nil {
+			j.Report(run)(v1alpha1.Progress{Step: "roll back", Detail: "a reboot would not be covered", Error: err.Error()})
+		}
+	}
+	return a.seeThrough(ctx, run)
+}
+
+// rearm installs again what a stuck run has put away.
+func (a *Agent) rearm(ctx context.Context, p *v1alpha1.Plan) error {
+	f, err := a.Machine.Files.Lstat(path.Join(unitDir, earlyUnit))
+	if err != nil || f.Type != v1alpha1.Absent {
+		return err
+	}
+	return errors.Join(a.armWatcher(ctx, p.Run), a.armEarly(ctx, p))
+}
+
+// ignorePhase forgives that another process has changed the phase: the next look at the record tells what to do.
+func ignorePhase(err error) error {
+	var phase *journal.PhaseError
+	if errors.As(err, &phase) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+)
+
+const (
+	// restoreLimit is how long after its end a run is still worth a try: the API server may be away with the node.
+	restoreLimit = 10 * time.Minute
+	// absence is after how long without a question the plugin is taken for gone.
+	absence       = 45 * time.Second
+	requestLimit  = 10 * time.Second
+	kubeletConfig = "/etc/kubernetes/kubelet.conf"
+	kubeadmSocket = "kubeadm.alpha.kubernetes.io/cri-socket"
+)
+
+// restored gives back what the run has taken of the API's side, if the plugin isn't there to do it, with the kubelet's own
+// credential. It returns false while another try may help.
+func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) bool {
+	if !unattended(r.Phase) || none(r.Restore) || a.Machine.Clock.Now().Sub(r.Changed) > restoreLimit {
+		return true
+	}
+	if a.attended(r.ID) {
+		return false
+	}
+	report := a.journal().Report(r.ID)
+	kubeconfig := p.Kubelet.Kubeconfig
+	if kubeconfig == "" {
+		kubeconfig = kubeletConfig
+	}
+	for _, q := range requests(r) {
+		if err := a.send(ctx, kubeconfig, q); err != nil {
+			report(v1alpha1.Progress{Step: "give back", Detail: q.what, Error: err.Error()})
+			return false
+		}
+		report(v1alpha1.Progress{Step: "give back", Detail: q.what})
+	}
+	return a.acknowledge(r.ID) == nil
+}
+
+// request is something to ask of the API server.
+type request struct {
+	what, method, path, contentType string
+	body                            any
+	// done are the status codes beside 2xx that mean that there is nothing to do any more.
+	done []int
+}
+
+// requests are what the run's end leaves to do: each may be repeated.
+func requests(r v1alpha1.Run) []request {
+	last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: r.Reason}
+	text, err := json.Marshal(last)
+	if err != nil {
+		text = nil // it has no value that could fail
+	}
+	annotations := map[string]string{v1alpha1.LastRunAnnotation: string(text)}
+	if r.Restore.KubeadmSocket != "" {
+		annotations[kubeadmSocket] = r.Restore.KubeadmSocket
+	}
+	node := map[string]any{"metadata": map[string]any{"annotations": annotations}}
+	what := "annotate the node"
+	if r.Restore.Uncordon {
+		node["spec"] = map[string]any{"unschedulable": nil}
+		what = "uncordon the node"
+	}
+	out := []request{{
+		what: what, method: http.MethodPatch, path: "/api/v1/nodes/" + url.PathEscape(r.Node),
+		contentType: "application/merge-patch+json", body: node,
+	}}
+	for _, p := range r.Restore.Pods {
+		out = append(out, request{
+			what: "delete the pod " + p.Namespace + "/" + p.Name, method: http.MethodDelete,
+			path:        "/api/v1/namespaces/" + url.PathEscape(p.Namespace) + "/pods/" + url.PathEscape(p.Name),
+			contentType: "application/json",
+			body: map[string]any{
+				"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
+				"preconditions": map[string]any{"uid": p.UID},
+			},
+			done: []int{http.StatusNotFound, http.StatusConflict}, // gone, or another pod of that name
+		})
+	}
+	return out
+}
+
+func (a *Agent) send(ctx context.Context, kubeconfig string, q request) error {
+	body, err := json.Marshal(q.body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	status, answer, err := a.Machine.HTTP.Do(ctx, kubeconfig, q.method, q.path, q.contentType, body)
+	if err != nil {
+		return err
+	}
+	if status/100 == 2 {
+		return nil
+	}
+	for _, d := range q.done {
+		if status == d {
+			return nil
+		}
+	}
+	return fmt.Errorf("the API server answered %d: %.200s", status, answer)
+}
+
+func watchedPath(run string) string { return path.Join(journal.Dir, "runs", run, "watched") }
+
+// attend notes that the plugin has asked for the run.
+func (a *Agent) attend(run string) {
+	_ = a.Machine.Files.Append(watchedPath(run), []byte{'.'}) // best effort: without it the node gives back itself
+}
+
+// attended reports whether the plugin has asked for the run lately.
+func (a *Agent) attended(run string) bool {
+	f, err := a.Machine.Files.Lstat(watchedPath(run))
+	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) < absence
+}

@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+)
+
+// keptRuns is how many closed runs stay for rollback.
+const keptRuns = 5
+
+// tidy puts away what runs that act no more have left: staging, the early unit and, when nobody needs it any longer, the
+// watcher. It may be called at any time by who holds the actor's lock.
+func (a *Agent) tidy(ctx context.Context) error {
+	runs, err := a.journal().Runs()
+	if err != nil {
+		return err
+	}
+	var done []*v1alpha1.Plan
+	var states []v1alpha1.State
+	needed := false
+	for _, r := range runs {
+		_, noted, err := a.made(r.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case r.Phase.Open() && r.Phase != v1alpha1.PhaseStuck:
+			needed = true
+			continue
+		case !noted:
+			continue
+		}
+		p, err := a.journal().Plan(r.ID)
+		if err != nil {
+			return err
+		}
+		stands := p.Before
+		if r.Phase == v1alpha1.PhaseConfirmed {
+			stands = p.After
+		}
+		if err := errors.Join(a.clearStaging(ctx, r.ID), a.disarmEarly(ctx, p, stands)); err != nil {
+			return err
+		}
+		if !a.restored(ctx, r, p) {
+			needed = true
+		}
+		done, states = append(done, p), append(states, stands)
+	}
+	if needed {
+		return nil
+	}
+	for k, p := range done {
+		if err := a.disarmWatcher(ctx, p, states[k]); err != nil {
+			return err
+		}
+		note := notePath(p.Run)
+		if err := a.Machine.Files.Put(note, v1alpha1.FileState{Path: note, Type: v1alpha1.Absent}, nil); err != nil {
+			return fmt.Errorf("closing the run's books: %w", err)
+		}
+	}
+	return nil
+}
+
+// finish removes what nothing needs. While a process of ours acts, that is nothing.
+func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
+	j := a.journal()
+	if req.Run != "" {
+		if err := a.acknowledge(req.Run); err != nil {
+			return err
+		}
+		if err := a.tell(req.Run, resp); err != nil {
+			return err
+		}
+	}
+	unlock, err := a.lock(ctx, patience/3)
+	if err != nil {
+		return nil //nolint:nilerr // an open run needs everything that there is
+	}
+	defer unlock()
+	if err := a.tidy(ctx); err != nil {
+		return err
+	}
+	open, err := j.OpenRun()
+	if err != nil {
+		return err
+	}
+	if err := j.Collect(keptRuns); err != nil {
+		return err
+	}
+	return a.dropAgents(open)
+}
+
+// acknowledge notes that the plugin has given back itself what the node would have given back alone.
+func (a *Agent) acknowledge(run string) error {
+	r, err := a.journal().Load(run)
+	if err != nil || r.Phase.Open() || none(r.Restore) {
+		return err
+	}
+	_, err = a.journal().Advance(run, []v1alpha1.Phase{r.Phase}, r.Phase, func(r *v1alpha1.Run) { r.Restore = v1alpha1.APIRestore{} })
+	return ignorePhase(err)
+}
+
+// dropAgents removes the agents that no open run needs and nobody runs or has just brought.
+func (a *Agent) dropAgents(open *v1alpha1.Run) error {
+	dir := path.Join(journal.Dir, "agents")
+	names, err := a.Machine.Files.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("looking for agents: %w", err)
+	}
+	for _, name := range names {
+		file, mine := path.Join(dir, name), path.Join(dir, name) == a.Binary
+		f, err := a.Machine.Files.Lstat(file)
+		if err != nil {
+			return fmt.Errorf("looking at %s: %w", file, err)
+		}
+		running, err := a.Machine.Procs.Find(name)
+		if err != nil {
+			return fmt.Errorf("looking for running agents: %w", err)
+		}
+		others := len(running)
+		if mine {
+			others-- // this process
+		}
+		young := a.Machine.Clock.Now().Sub(f.Modified) < 10*time.Minute
+		if open != nil && open.Agent == name || others > 0 || young && !mine {
+			continue
+		}
+		if err := a.Machine.Files.RemoveAll(file); err != nil {
+			return fmt.Errorf("removing an agent: %w", err)
+		}
+	}
+	return nil
+}
+
+// none reports whether there is nothing to give back.
+func none(r v1alpha1.APIRestore) bool {
+	return !r.Uncordon && len(r.Pods) == 0 && r.KubeadmSocket == ""
+}
+
+// unattended are the phases in which a run may end without its plugin and leave something of the API's side to do.
+func unattended(p v1alpha1.Phase) bool {
+	return slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved}, p)
+}
