@@ -163,7 +163,7 @@ func (p *Prepared) next(outcome Outcome, node *corev1.Node) string {
 			return "kubectl uncordon " + name
 		}
 		if p.plan != nil {
-			return fmt.Sprintf("%s check %s --to %s", program, name, p.plan.To.Name)
+			return fmt.Sprintf("%s status %s --deep", program, name)
 		}
 	}
 	return ""

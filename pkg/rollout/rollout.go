@@ -21,6 +21,9 @@ func (e *Engine) Rollout(ctx context.Context, nodes []string, prepare func(ctx c
 		result, declined, err := e.one(ctx, node, prepare, approve)
 		if result != nil {
 			results = append(results, *result)
+			if e.opts.Ended != nil {
+				e.opts.Ended(*result)
+			}
 		}
 		if err != nil || declined {
 			return results, err

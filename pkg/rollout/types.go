@@ -30,6 +30,8 @@ type Options struct {
 	// Abort ends everything at once when it is closed: the second interrupt. What is under way on a node is then
 	// protected by the node's own deadline alone. A nil channel never aborts.
 	Abort <-chan struct{}
+	// Ended is told every node's result as soon as the node is left alone again; nil: nobody.
+	Ended func(Result)
 	// Program is the command's name in hints ("kubectl runtime").
 	Program string
 }
