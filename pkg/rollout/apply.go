@@ -86,7 +86,7 @@ func (p *Prepared) follow(ctx, live context.Context) Result {
 	until, _ := live.Deadline()
 	both, cancel := context.WithDeadlineCause(ctx, until, errors.New("the node has not answered since it began to change"))
 	defer cancel()
-	run, err := p.watch(both, stepApply, func(r *v1alpha1.Run) bool { return r.Phase != v1alpha1.PhaseApplying })
+	run, err := p.watch(both, stepApply, func(r *v1alpha1.Run) bool { return !changing(r.Phase) })
 	if err != nil {
 		if ctx.Err() == nil || p.e.aborted() {
 			return p.lostSight(ctx, err)
@@ -147,9 +147,9 @@ func (p *Prepared) conclude(ctx, live context.Context, why error) Result {
 	if err != nil {
 		return p.lostSight(ctx, errors.Join(why, err))
 	}
-	if why == nil {
+	if asked := p.back && run.Phase == v1alpha1.PhaseRolledBack; why == nil && !asked {
 		why = &RunError{Run: *run}
-	} else if run.Reason != "" {
+	} else if why != nil && run.Reason != "" {
 		why = fmt.Errorf("%w; the node says: %s", why, run.Reason)
 	}
 	switch run.Phase {
@@ -162,6 +162,11 @@ func (p *Prepared) conclude(ctx, live context.Context, why error) Result {
 	}
 	p.staged = false
 	return p.giveUp(ctx, why)
+}
+
+// changing reports whether a run that was told to begin has not got anywhere yet: its unit takes a moment to start.
+func changing(phase v1alpha1.Phase) bool {
+	return phase == v1alpha1.PhaseStaging || phase == v1alpha1.PhaseStaged || phase == v1alpha1.PhaseApplying
 }
 
 func (p *Prepared) setsKubeadm() bool {

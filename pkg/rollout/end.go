@@ -30,7 +30,8 @@ func (p *Prepared) confirmed(ctx context.Context) Result {
 // settleLimit is how long a node that went back may take to be Ready again before its state is told as it is.
 const settleLimit = 90 * time.Second
 
-// rolledBack puts the API server's side back as it was, too. The node does the same by itself when nobody is there.
+// rolledBack puts the API server's side back as it was, too. The node does the same by itself when nobody is there. why
+// is nil where the operator asked for it.
 func (p *Prepared) rolledBack(ctx, live context.Context, why error) Result {
 	var errs []error
 	if p.kubeadm && p.setsKubeadm() {
@@ -41,7 +42,11 @@ func (p *Prepared) rolledBack(ctx, live context.Context, why error) Result {
 	if p.cordoned {
 		errs = append(errs, p.uncordon(live))
 	}
-	p.note(live, cluster.ReasonRolledBack, v1alpha1.PhaseRolledBack, why.Error())
+	reason := ""
+	if why != nil {
+		reason = why.Error()
+	}
+	p.note(live, cluster.ReasonRolledBack, v1alpha1.PhaseRolledBack, reason)
 	settle, cancel := context.WithTimeoutCause(live, settleLimit, errors.New("it isn't Ready yet"))
 	defer cancel()
 	restart := cluster.Restart{Stopped: p.last.KubeletStopped, Started: p.last.KubeletStarted, Scheme: string(p.plan.From.Name)}

@@ -108,7 +108,7 @@ func (p *Prepared) stage(ctx context.Context) error {
 		Verb: v1alpha1.VerbStage, Run: p.run, By: e.opts.By, Plan: p.plan, Images: images,
 		StageTimeout: e.opts.StageTimeout + max(e.opts.Drain.Timeout, 0) + time.Hour, ConfirmTimeout: e.opts.ConfirmTimeout,
 	})
-	if err := p.refusal(err); err != nil {
+	if err := p.refusal(ctx, err); err != nil {
 		return err
 	}
 	run, err := p.watch(ctx, stepStage, func(r *v1alpha1.Run) bool { return r.Phase != v1alpha1.PhaseStaging })
@@ -124,16 +124,19 @@ func (p *Prepared) stage(ctx context.Context) error {
 
 // refusal turns the agent's answer to the start of a run into what it means. A run that is open and ours was begun by a
 // question whose answer was lost.
-func (p *Prepared) refusal(err error) error {
+func (p *Prepared) refusal(ctx context.Context, err error) error {
 	answered, ok := errors.AsType[*hostpod.AgentError](err)
-	if !ok || answered.Response.Run == nil || answered.Code != v1alpha1.CodeBusy && answered.Code != v1alpha1.CodePhase {
+	if !ok {
 		return err
 	}
-	if answered.Response.Run.ID == p.run {
+	if run, asked := p.pod.Call(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run}); asked == nil && run.Run != nil && run.Run.Phase.Open() {
 		return nil
 	}
 	p.staged = false
-	return &BusyError{Node: p.node.Name, Run: *answered.Response.Run}
+	if other := answered.Response.Run; answered.Code == v1alpha1.CodeBusy && other != nil {
+		return &BusyError{Node: p.node.Name, Run: *other}
+	}
+	return err
 }
 
 // empty cordons and drains the node. What it is to put back is written down first.

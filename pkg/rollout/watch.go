@@ -14,6 +14,8 @@ import (
 // watchWait is how long one question may wait on the node for news. Proxies cut streams that are silent for longer.
 const watchWait = 20 * time.Second
 
+const watchPause = 300 * time.Millisecond
+
 // watch follows a run on its node until done, telling the agent's progress.
 func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run) bool) (*v1alpha1.Run, error) {
 	for {
@@ -31,8 +33,11 @@ func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run)
 		if done(answer.Run) {
 			return answer.Run, nil
 		}
-		if ctx.Err() != nil {
+		// A moment's pause lets lines gather: every question is a stream of its own.
+		select {
+		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		case <-time.After(watchPause):
 		}
 	}
 }
