@@ -67,13 +67,16 @@ build() {
 	say "$name: built ($((SECONDS - start)) s)"
 }
 
-# prune: what nothing has used for two days, what an interrupted build left, and
-# the modules' sources, which only a build needs.
+# prune: all but the last two of a product, what an interrupted build left, and the
+# modules' sources, which only a build needs.
 prune() {
-	local image
+	local image name
 	# The engine that runs may be of another version of this file.
 	[ ! -e "$cache/engine/tree" ] || touch "$cache/engine/tree/"
-	find "$cache/products" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +2 -exec rm -rf {} +
+	for name in "$here"/products/*; do
+		find "$cache/products" -maxdepth 1 -name "${name##*/}-????????????????" -printf '%T@ %p\n' |
+			sort -rn | tail -n +3 | cut -d' ' -f2- | xargs -r -d '\n' rm -rf
+	done
 	rm -rf "$cache/gomod" "${cache:?}/tmp"/*
 	# An image that a product still names, or a container uses, stays.
 	docker images --format '{{.Repository}}:{{.Tag}}' 'kubectl-runtime/node*' | while IFS= read -r image; do
