@@ -77,6 +77,7 @@ prune() {
 		find "$cache/products" -maxdepth 1 -name "${name##*/}-????????????????" -printf '%T@ %p\n' |
 			sort -rn | tail -n +3 | cut -d' ' -f2- | xargs -r -d '\n' rm -rf
 	done
+	find "$cache/products" -maxdepth 1 -name "*.tmp" -cmin +60 -exec rm -rf {} +
 	rm -rf "$cache/gomod" "${cache:?}/tmp"/*
 	# An image that a product still names, or a container uses, stays.
 	docker images --format '{{.Repository}}:{{.Tag}}' 'kubectl-runtime/node*' | while IFS= read -r image; do
