@@ -68,9 +68,10 @@ func (a *actor) endAll(ctx context.Context, ref v1alpha1.RuntimeRef) error {
 	return errors.Join(errs...)
 }
 
-// up reports whether a service of the runtime runs. Where only its socket listens, dialling would wake it for nothing.
+// up reports whether the service that serves the endpoint runs, which is the last to be started. Where only its socket
+// listens, dialling would wake it for nothing; and a containerd that runs may be there for Docker alone.
 func (a *actor) up(ctx context.Context, ref v1alpha1.RuntimeRef) (bool, error) {
-	for _, name := range ref.Units {
+	for _, name := range slices.Backward(ref.Units) {
 		if !strings.HasSuffix(name, ".service") {
 			continue
 		}
@@ -78,9 +79,7 @@ func (a *actor) up(ctx context.Context, ref v1alpha1.RuntimeRef) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("asking for %s: %w", name, err)
 		}
-		if u.ActiveState != "inactive" && u.ActiveState != "failed" {
-			return true, nil
-		}
+		return u.ActiveState != "inactive" && u.ActiveState != "failed", nil
 	}
 	return false, nil
 }
