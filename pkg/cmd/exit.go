@@ -8,6 +8,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 )
 
 // The exit codes. docs/exit-codes.md tells them to people.
@@ -55,11 +57,14 @@ func Run(ctx context.Context, front Front, args []string) int {
 // explain turns errors of the libraries into sentences that say what to do.
 func explain(err error) error {
 	var reach *url.Error
+	var denied *cluster.DeniedError
 	switch {
 	case clientcmd.IsEmptyConfig(err):
 		return errors.New("no cluster is configured: set KUBECONFIG, or name a file with --kubeconfig")
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the API server doesn't accept the credentials of this kubeconfig: %w", err)
+	case errors.As(err, &denied):
+		return fmt.Errorf("%w\nWhoever administrates the cluster can grant that with:\n\n%s", err, denied.YAML())
 	case errors.As(err, &reach):
 		at, parseErr := url.Parse(reach.URL)
 		if parseErr != nil {

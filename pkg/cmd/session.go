@@ -37,7 +37,9 @@ func (p *program) newSession(ctx context.Context, o *runOptions) (*session, erro
 		return nil, err
 	}
 	s := &session{p: p, o: o, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
-	s.engine = rollout.New(client, config, o.engine, func(e rollout.Event) { s.progress.Event(event(e)) })
+	options := o.engine
+	options.Ended = s.ended
+	s.engine = rollout.New(client, config, options, func(e rollout.Event) { s.progress.Event(event(e)) })
 	go s.interrupts(ctx)
 	return s, nil
 }
@@ -68,10 +70,6 @@ func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, 
 		return s.dryRun(ctx, nodes, prepare, detailed)
 	}
 	results, err := s.engine.Rollout(ctx, nodes, prepare, s.approve)
-	for _, r := range results {
-		s.progress.Done(r.Node)
-		s.ui.Result(result(r), s.o.format == "")
-	}
 	if left := untouched(nodes, results); ctx.Err() != nil && len(left) > 0 {
 		s.ui.Say("Not touched: %s", strings.Join(left, ", "))
 	}
@@ -80,6 +78,12 @@ func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, 
 		err = printErr
 	}
 	return end(results, err)
+}
+
+// ended prints how it ended for one node.
+func (s *session) ended(r rollout.Result) {
+	s.progress.Done(r.Node)
+	s.ui.Result(result(r), s.o.format == "")
 }
 
 // approve shows the plan and asks.
@@ -141,7 +145,7 @@ func (s *session) dryRun(ctx context.Context, nodes []string, prepare prepareFun
 			break
 		}
 		changes = changes || changed
-		s.ui.Result(result(r), s.o.format == "")
+		s.ended(r)
 		results = append(results, r)
 	}
 	if err := s.printPlans(); err != nil && failure == nil {

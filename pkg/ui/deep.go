@@ -143,13 +143,27 @@ func (d Deep) places() [][]string {
 	return rows
 }
 
+// daemon names the program that is a runtime, among those that come with it.
+func daemon(r v1alpha1.RuntimeName) string {
+	switch r {
+	case v1alpha1.CRIO:
+		return "crio"
+	case v1alpha1.Docker:
+		return "dockerd"
+	}
+	return string(r)
+}
+
 func runtimes(f *v1alpha1.Facts) [][]string {
 	var rows [][]string
 	for _, r := range f.Runtimes {
 		if !r.Installed() && len(r.Processes) == 0 && r.CRI == nil {
 			continue
 		}
-		answers, cgroup, pods, images := "no answer", "", "", ""
+		answers, cgroup, pods, images := "not running", "", "", ""
+		if len(r.Processes) > 0 || len(r.Sockets) > 0 {
+			answers = "no answer"
+		}
 		if c := r.CRI; c != nil {
 			answers = "ready"
 			if !c.RuntimeReady {
@@ -160,18 +174,14 @@ func runtimes(f *v1alpha1.Facts) [][]string {
 			answers += " (" + c.APIVersion + ")"
 			cgroup, pods, images = c.CgroupDriver, fmt.Sprint(c.Sandboxes), fmt.Sprint(len(c.Images))
 		}
-		first := []string{string(r.Name), "", "", answers, cgroup, pods, images, strings.Join(r.Sockets, " ")}
-		for i, name := range slices.Sorted(maps.Keys(r.Binaries)) {
-			b := r.Binaries[name]
-			if i == 0 {
-				first[1], first[2] = b.Version, b.Path
-				rows = append(rows, first)
-				continue
+		names := slices.Sorted(maps.Keys(r.Binaries))
+		main := daemon(r.Name)
+		b := r.Binaries[main]
+		rows = append(rows, []string{string(r.Name), b.Version, b.Path, answers, cgroup, pods, images, strings.Join(r.Sockets, " ")})
+		for _, name := range names {
+			if b := r.Binaries[name]; name != main {
+				rows = append(rows, []string{" ", b.Version, b.Path, " ", " ", " ", " ", " "})
 			}
-			rows = append(rows, []string{" ", b.Version, b.Path, " ", " ", " ", " ", " "})
-		}
-		if len(r.Binaries) == 0 {
-			rows = append(rows, first)
 		}
 	}
 	return rows
@@ -249,7 +259,8 @@ func section(w io.Writer, s style, title, header string, rows [][]string) {
 		return
 	}
 	fmt.Fprintf(w, "\n  %s\n", s.bold(title))
-	tab := printers.GetNewTabWriter(w)
+	var text strings.Builder
+	tab := printers.GetNewTabWriter(&text)
 	fmt.Fprintf(tab, "    %s\n", header)
 	for _, r := range rows {
 		cells := make([]string, len(r))
@@ -261,6 +272,9 @@ func section(w io.Writer, s style, title, header string, rows [][]string) {
 		fmt.Fprintf(tab, "    %s\n", strings.Join(cells, "\t"))
 	}
 	_ = tab.Flush()
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
 }
 
 // size writes a size as Kubernetes writes quantities: 12Gi.
