@@ -5,47 +5,6 @@
 // out.
 package kubelet
 
-import "github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-
-// Installer names what put the kubelet on the node.
-type Installer string
-
-// The installers. The second group runs the kubelet in a way that its files don't decide, so that a switch is refused.
-const (
-	Kubeadm   Installer = "kubeadm" // kind is a kubeadm layout too: see Kind
-	Kind      Installer = "kind"
-	Kubespray Installer = "kubespray"
-	KubeKey   Installer = "kubekey"
-	Kubeasz   Installer = "kubeasz"
-
-	K3s      Installer = "k3s"
-	RKE2     Installer = "rke2"
-	K0s      Installer = "k0s"
-	RKE1     Installer = "rke1"
-	MicroK8s Installer = "microk8s"
-	Minikube Installer = "minikube"
-	Sealos   Installer = "sealos"
-	Unknown  Installer = "unknown"
-)
-
-// Switchable reports whether a kubelet of this installer follows its files.
-func (i Installer) Switchable() bool {
-	switch i {
-	case Kubeadm, Kind, Kubespray, KubeKey, Kubeasz:
-		return true
-	}
-	return false
-}
-
-// UsesKubeadm reports whether kubeadm keeps a record of the endpoint on nodes of this installer.
-func (i Installer) UsesKubeadm() bool {
-	switch i {
-	case Kubeadm, Kind, Kubespray, KubeKey, Minikube, Sealos:
-		return true
-	}
-	return false
-}
-
 // View is what a kubelet's files and process mean.
 type View struct {
 	// Version is the running kubelet's, without "v"; Minor its minor, 0 when it can't be read.
@@ -57,12 +16,12 @@ type View struct {
 	Unit      string
 	// Dockershim: the kubelet itself serves Docker's CRI (up to 1.23).
 	Dockershim bool
-	// Endpoint is the effective CRI endpoint, always with its scheme; ImageEndpoint the effective image endpoint, empty
-	// when it follows Endpoint.
+	// Endpoint is the effective CRI endpoint, always with its scheme; empty when it can't be told. ImageEndpoint is the
+	// effective image endpoint, empty when it follows Endpoint.
 	Endpoint      string
 	ImageEndpoint string
 	// Places are all places that name an endpoint, in the order of the files, each with its reader; of the kubelet's the
-	// one that wins is marked. A kubelet that is told nowhere has no kubelet place: its default counts.
+	// one that wins is marked, for each key. A kubelet that is told nowhere has no kubelet place: its default counts.
 	Places []Place
 	// CgroupDriver is "systemd" or "cgroupfs" as configured, before the runtime overrules it.
 	CgroupDriver   string
@@ -81,6 +40,10 @@ type View struct {
 	// asked. KubeadmMinor is its minor; the kubelet's, where the binary is missing.
 	Kubeadm      string
 	KubeadmMinor int
+	// Problems are what couldn't be understood of a switchable installer's files. Drift are the flags by which the
+	// running kubelet differs from what its unit would start now. Retarget refuses both.
+	Problems []string
+	Drift    []string
 }
 
 // Place is one place that names an endpoint.
@@ -105,10 +68,32 @@ const (
 	ReaderCrictl  Reader = "crictl"
 )
 
-// Wants asks for what Analyze and Retarget need and facts don't hold yet. Repeated until it asks for nothing new.
-func Wants(f *v1alpha1.Facts) v1alpha1.Wants { return v1alpha1.Wants{} }
+// The files that tools other than the kubelet keep the endpoint in, and where packages let an operator add flags.
+const (
+	kubeadmFlags   = "/var/lib/kubelet/kubeadm-flags.env"
+	kubeadmConfig  = "/var/lib/kubelet/config.yaml"
+	instanceConfig = "/var/lib/kubelet/instance-config.yaml"
+	crictlConfig   = "/etc/crictl.yaml"
+	kubesprayEnv   = "/etc/kubernetes/kubelet.env"
+	defaultEnv     = "/etc/default/kubelet"
+	sysconfigEnv   = "/etc/sysconfig/kubelet"
+)
 
-// KubeadmBinaries are the paths at which a kubeadm binary may stand, in the order of preference.
-func KubeadmBinaries() []string {
-	return []string{"/usr/bin/kubeadm", "/usr/local/bin/kubeadm", "/opt/bin/kubeadm"}
-}
+// The flags and fields that name endpoints.
+const (
+	flagRuntime  = "container-runtime"
+	flagEndpoint = "container-runtime-endpoint"
+	flagImage    = "image-service-endpoint"
+	flagCgroups  = "runtime-cgroups"
+	flagNetwork  = "network-plugin"
+
+	fieldEndpoint = "containerRuntimeEndpoint"
+	fieldImage    = "imageServiceEndpoint"
+)
+
+// The endpoints that a kubelet uses untold, and the one text by which kubelets up to 1.28 recognise CRI-O.
+const (
+	dockershimEndpoint = "unix:///var/run/dockershim.sock"
+	defaultEndpoint    = "unix:///run/containerd/containerd.sock"
+	crioEndpoint       = "unix:///var/run/crio/crio.sock"
+)
