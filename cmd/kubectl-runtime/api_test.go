@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -131,6 +132,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.watch(w, r)
 	case r.Method == http.MethodGet && r.URL.Path == "/api/v1/nodes":
 		a.list(w, r)
+	case r.Method == http.MethodPost && r.URL.Path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+		a.review(w, r)
 	case r.Method == http.MethodGet && single:
 		a.get(w, name)
 	default:
@@ -148,6 +151,22 @@ func (a *api) forbidden(w http.ResponseWriter, verb string) bool {
 	fail(w, http.StatusForbidden, metav1.StatusReasonForbidden,
 		fmt.Sprintf(`nodes is forbidden: User "ana" cannot %s resource "nodes" in API group "" at the cluster scope`, verb))
 	return true
+}
+
+// review answers what the script allows.
+func (a *api) review(w http.ResponseWriter, r *http.Request) {
+	var ask authorizationv1.SelfSubjectAccessReview
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil || ask.Spec.ResourceAttributes == nil {
+		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("not a review: %v", err))
+		return
+	}
+	on := ask.Spec.ResourceAttributes
+	what := on.Verb + ":" + on.Resource
+	if on.Subresource != "" {
+		what += "/" + on.Subresource
+	}
+	ask.Status.Allowed = !slices.Contains(a.deny, what)
+	answer(w, http.StatusCreated, ask)
 }
 
 func (a *api) get(w http.ResponseWriter, name string) {

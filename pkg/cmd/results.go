@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
@@ -48,6 +49,10 @@ func untouched(nodes []string, results []rollout.Result) []string {
 // end turns what became of the nodes, and what ended the work, into the program's end: the worst counts.
 func end(results []rollout.Result, err error) error {
 	worst := codeDone
+	var quiet ended
+	if errors.As(err, &quiet) {
+		worst, err = quiet.code, nil
+	}
 	for _, r := range results {
 		worst = worse(worst, code(r.Outcome))
 	}

@@ -142,7 +142,11 @@ func (p *program) listRuns(ctx context.Context, o *rollbackOptions) error {
 	var runs []v1alpha1.NodeRun
 	failed := false
 	if o.deep {
-		for _, g := range p.gather(ctx, u, client, config, o.image, nodes) {
+		list, err := p.gather(ctx, u, client, config, o.image, nodes)
+		if err != nil {
+			return err
+		}
+		for _, g := range list {
 			if g.Facts == nil {
 				failed = true
 				u.Warn("%s: %v", g.Node, g.Err)

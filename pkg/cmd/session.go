@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
@@ -64,12 +65,46 @@ func (s *session) interrupts(ctx context.Context) {
 	}
 }
 
+// prepareError is why a node didn't get as far as its plan: nothing was changed there.
+type prepareError struct {
+	node string
+	err  error
+}
+
+func (e *prepareError) Error() string { return e.node + ": " + e.err.Error() }
+
+func (e *prepareError) Unwrap() error { return e.err }
+
+// naming lets prepare's errors say whose they are.
+func naming(prepare prepareFunc) prepareFunc {
+	return func(ctx context.Context, node string) (*rollout.Prepared, error) {
+		p, err := prepare(ctx, node)
+		if err != nil {
+			return nil, &prepareError{node, err}
+		}
+		return p, nil
+	}
+}
+
+// unprepared prints a node's error as its result. Missing rights are no node's: they are left to the end.
+func (s *session) unprepared(ctx context.Context, err error) error {
+	var e *prepareError
+	var denied *cluster.DeniedError
+	if !errors.As(err, &e) || errors.As(err, &denied) || ctx.Err() != nil {
+		return err
+	}
+	s.ended(rollout.Result{Node: e.node, Outcome: rollout.Refused, Err: explain(e.err), State: "nothing was changed on the node"})
+	return ended{codeError}
+}
+
 // run takes the nodes through it, or through the dry run of it.
 func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, dry dryRun, detailed bool) error {
+	prepare = naming(prepare)
 	if dry == dryRunServer {
 		return s.dryRun(ctx, nodes, prepare, detailed)
 	}
 	results, err := s.engine.Rollout(ctx, nodes, prepare, s.approve)
+	err = s.unprepared(ctx, err)
 	if left := untouched(nodes, results); ctx.Err() != nil && len(left) > 0 {
 		s.ui.Say("Not touched: %s", strings.Join(left, ", "))
 	}
@@ -141,7 +176,7 @@ func (s *session) dryRun(ctx context.Context, nodes []string, prepare prepareFun
 	for _, node := range nodes {
 		r, changed, err := s.dryRunNode(ctx, node, prepare)
 		if err != nil {
-			failure = err
+			failure = s.unprepared(ctx, err)
 			break
 		}
 		changes = changes || changed
