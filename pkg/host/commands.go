@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,10 @@ func (linuxCommands) Output(ctx context.Context, argv []string, env []string) ([
 
 // run runs argv with a clean environment and returns its standard output.
 func run(ctx context.Context, argv, env []string, stdin []byte) ([]byte, error) {
+	return runWith(ctx, argv, env, bytes.NewReader(stdin))
+}
+
+func runWith(ctx context.Context, argv, env []string, stdin io.Reader) ([]byte, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("running a command: no command")
 	}
@@ -39,9 +44,7 @@ func run(ctx context.Context, argv, env []string, stdin []byte) ([]byte, error) 
 	cmd.Dir = "/"
 	// Children that keep the pipes open after the end must not hold us.
 	cmd.WaitDelay = time.Second
-	if stdin != nil {
-		cmd.Stdin = bytes.NewReader(stdin)
-	}
+	cmd.Stdin = stdin
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()

@@ -147,8 +147,8 @@ func (s linuxStores) foreignContainerd(ctx context.Context) ([]v1alpha1.Containe
 	var out []v1alpha1.Container
 	for _, ns := range namespaces.all(1) {
 		name := ns.string(1)
-		if name == kubernetesNamespace {
-			continue
+		if name == kubernetesNamespace || name == "moby" && dockerRuns() {
+			continue // Docker itself tells which of its containers are pods
 		}
 		list, err := c.call(ctx, name, "containers.v1.Containers/List", nil)
 		if err != nil {
@@ -164,9 +164,6 @@ func (s linuxStores) foreignContainerd(ctx context.Context) ([]v1alpha1.Containe
 		}
 		for _, x := range containers {
 			labels := x.all(2)
-			if name == "moby" && dockerPodLabels(labels) {
-				continue
-			}
 			out = append(out, v1alpha1.Container{ID: x.string(1), Name: label(labels, "nerdctl/name"), Image: x.string(3), Scope: name, Running: running[x.string(1)]})
 		}
 	}
@@ -203,8 +200,10 @@ func label(entries []message, key string) string {
 	return ""
 }
 
-// dockerPodLabels: Docker gives containerd no labels of its containers, but keeps what some versions do pass on.
-func dockerPodLabels(entries []message) bool { return label(entries, dockerTypeLabel) != "" }
+func dockerRuns() bool {
+	list, err := linuxProcs{root: "/proc"}.Find("dockerd")
+	return err == nil && len(list) > 0
+}
 
 func (s linuxStores) imageContainerd(ctx context.Context, ref imageref.Ref) (*StoredImage, error) {
 	c, err := dialContainerd(s.containerdSocket)
@@ -232,7 +231,18 @@ func (c containerdClient) image(ctx context.Context, namespace string, ref image
 	if !strings.HasPrefix(root.Digest, "sha256:") {
 		return nil, fmt.Errorf("unexpected target %q", root.Digest)
 	}
-	return collect(ctx, containerdContent{c, namespace}, root)
+	stored := containerdContent{c, namespace}
+	image, err := collect(ctx, stored, root)
+	var missing *missingError
+	if errors.As(err, &missing) {
+		// Layers are often discarded once they are unpacked (discard_unpacked_layers).
+		rebuilt, errRebuild := c.rebuild(ctx, stored, root)
+		if errRebuild != nil {
+			return nil, fmt.Errorf("%w, and they can't be made anew: %w", err, errRebuild)
+		}
+		return rebuilt, nil
+	}
+	return image, err
 }
 
 // containerdContent is the content store of one namespace.

@@ -41,13 +41,19 @@ func (c linuxCRI) Dial(ctx context.Context, endpoint, apiVersion string) (Runtim
 		return dialDocker(ctx, socket)
 	}
 	r, err := dialCRI(ctx, endpoint, socket, apiVersion)
-	if err != nil && path.Base(socket) == "dockershim.sock" {
+	if err == nil {
+		return r, nil
+	}
+	if apiVersion == "" && status.Code(errors.Unwrap(err)) == codes.Unimplemented && path.Base(socket) == "containerd.sock" {
+		return dialContainerdOnly(ctx, endpoint, socket)
+	}
+	if path.Base(socket) == "dockershim.sock" {
 		// The kubelet itself serves this socket, so it is gone whenever the kubelet is down; what the pods run on isn't.
 		if docker, errDocker := dialDocker(ctx, dockerSocket); errDocker == nil {
 			return docker, nil
 		}
 	}
-	return r, err
+	return nil, err
 }
 
 // socketPath is the file of a unix endpoint; without a scheme it is the file itself, as kubelets read it.

@@ -110,7 +110,9 @@ type CRI interface {
 	//
 	// Two endpoints are Docker's own: one whose file is named docker.sock speaks Docker's API instead of CRI (a staged
 	// dockerd has no CRI beside it), and dockershim.sock falls back to it while the kubelet is down. What Docker can't
-	// say of a pod's network is left to Pods.Detach.
+	// say of a pod's network is left to Pods.Detach. A containerd.sock without the CRI plugin, as Docker's packages set it
+	// up, answers where any version will do: it takes images in (Images, Load) and fails at everything else. Both leave
+	// CRIInfo.APIVersion empty.
 	Dial(ctx context.Context, endpoint, apiVersion string) (Runtime, error)
 }
 
@@ -131,7 +133,8 @@ type Runtime interface {
 	Close() error
 }
 
-// Loader is what a Runtime has that takes images in as an archive: Docker, which knows mirrors for one registry only.
+// Loader is what a Runtime has that takes images in as an archive: Docker, which knows mirrors for one registry only, and a
+// containerd that serves already, whose registry configuration isn't ours to change.
 type Loader interface {
 	// Load reads one docker-archive.
 	Load(ctx context.Context, archive io.Reader) error
@@ -214,8 +217,6 @@ type Stores interface {
 type StoredImage struct {
 	MediaType string // of the root
 	Digest    string // of the root, sha256:…
-	// Exact says that the root is what the registry once gave; otherwise references by digest don't find it.
-	Exact bool
 	// Blobs are the manifests, configurations and layers by digest, the root included.
 	Blobs map[string]Blob
 	// Close releases what was laid out in scratch.

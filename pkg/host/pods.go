@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace
 			return nil, err
 		}
 		left, err := p.Processes(ctx)
-		if err != nil || len(left) == 0 {
+		if err != nil || !slices.ContainsFunc(left, func(p v1alpha1.Process) bool { return !monitors(p) }) {
 			return left, err
 		}
 		list = left

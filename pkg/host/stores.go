@@ -120,7 +120,7 @@ const maxManifest = 8 << 20
 // collect walks an image from its root and lists what the store has. Of an index the manifests that the store doesn't have
 // are left out, as long as one is whole: stores keep their own platform only.
 func collect(ctx context.Context, from content, root descriptor) (*StoredImage, error) {
-	image := &StoredImage{MediaType: root.MediaType, Digest: root.Digest, Exact: true, Blobs: map[string]Blob{}}
+	image := &StoredImage{MediaType: root.MediaType, Digest: root.Digest, Blobs: map[string]Blob{}}
 	doc, err := image.addDocument(ctx, from, root)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -26,7 +27,12 @@ func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alp
 	if err := Unstage(ctx, m, p.Run, dir); err != nil {
 		return fmt.Errorf("removing an earlier staging: %w", err)
 	}
-	s := &stager{m: m, plan: p, dir: dir, report: report, registry: newRegistry()}
+	var mu sync.Mutex // images come in several at a time
+	s := &stager{m: m, plan: p, dir: dir, registry: newRegistry(), report: func(p v1alpha1.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(p)
+	}}
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()

@@ -212,7 +212,9 @@ func (s *stager) carrier(ctx context.Context, failed []image) (func(context.Cont
 		return s.throughMirror, nil
 	}
 	if loader, ok := s.target.(host.Loader); ok {
-		return func(ctx context.Context, i image, stored *host.StoredImage) error { return s.load(ctx, loader, i, stored) }, nil
+		return func(ctx context.Context, i image, stored *host.StoredImage) error {
+			return s.load(ctx, loader, i, stored)
+		}, nil
 	}
 	return func(context.Context, image, *host.StoredImage) error {
 		return fmt.Errorf("%s takes images from registries only", s.plan.To.Name)

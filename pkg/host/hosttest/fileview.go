@@ -39,6 +39,9 @@ func (f files) Lstat(p string) (v1alpha1.File, error) {
 		return v1alpha1.File{}, fmt.Errorf("%s: %w", p, err)
 	}
 	i := f.p.n.fs.now[at]
+	if i == nil && f.p.n.listens(socketPath(p)) {
+		return v1alpha1.File{Path: p, Type: "socket", Mode: 0o660}, nil
+	}
 	if i == nil {
 		return v1alpha1.File{Path: p, Type: v1alpha1.Absent}, nil
 	}
@@ -354,4 +357,17 @@ func (f files) Lock(p string, wait bool) (func(), error) {
 			n.cond.Broadcast()
 		}
 	}, nil
+}
+
+// listens reports whether there is a socket at path: a daemon's own or one that PID 1 holds.
+func (n *Node) listens(path string) bool {
+	if n.serving(path) != nil {
+		return true
+	}
+	for _, u := range n.pid1.units {
+		if u.sub == "listening" && slices.ContainsFunc(u.def.all("Socket.ListenStream"), func(l string) bool { return socketPath(l) == path }) {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 )
 
 // unitDirs are where PID 1 looks for unit files, the first wins.
@@ -113,7 +114,8 @@ func (d *definition) parse(file, text string) error {
 			delete(d.options, key)
 			continue
 		}
-		d.options[key] = append(d.options[key], o.Value)
+		// systemd joins continued lines by a blank.
+		d.options[key] = append(d.options[key], strings.ReplaceAll(o.Value, "\\\n", " "))
 	}
 	return nil
 }
@@ -181,13 +183,12 @@ func (t *tree) environment(d *definition) ([]string, error) {
 			}
 			return nil, fmt.Errorf("failed to load environment files: %w", err)
 		}
-		for line := range strings.Lines(string(i.data)) {
-			line = strings.TrimSpace(line)
-			if line == "" || line[0] == '#' || line[0] == ';' {
-				continue
-			}
-			k, v, _ := strings.Cut(line, "=")
-			add(strings.TrimSpace(k) + "=" + unquote(strings.TrimSpace(v)))
+		parsed, err := edit.ParseEnv(string(i.data))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, v := range parsed.Vars {
+			add(v.Name + "=" + v.Value)
 		}
 	}
 	out := make([]string, 0, len(env))
@@ -195,13 +196,6 @@ func (t *tree) environment(d *definition) ([]string, error) {
 		out = append(out, k+"="+env[k])
 	}
 	return out, nil
-}
-
-func unquote(v string) string {
-	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
-		return v[1 : len(v)-1]
-	}
-	return v
 }
 
 // splitWords splits a line at blanks, quotes kept together and removed.
