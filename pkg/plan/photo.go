@@ -23,9 +23,14 @@ func (b *builder) put(after v1alpha1.FileState) error {
 	if after.Type == v1alpha1.Symlink && before.Type == v1alpha1.Symlink && before.Target == after.Target {
 		return nil
 	}
+	switch before.Type {
+	case v1alpha1.Absent, v1alpha1.Regular, v1alpha1.Symlink, v1alpha1.Directory:
+	default:
+		return fmt.Errorf("%s is neither a file nor a link nor a directory", after.Path)
+	}
 	before.Why = after.Why
 	b.before[after.Path], b.after[after.Path] = before, after
-	for dir := path.Dir(after.Path); after.Type != v1alpha1.Absent && dir != "/"; dir = path.Dir(dir) {
+	for dir := path.Dir(after.Path); before.Type == v1alpha1.Absent && !everywhere(dir); dir = path.Dir(dir) {
 		if _, ok := b.after[dir]; ok {
 			break
 		}
@@ -40,6 +45,15 @@ func (b *builder) put(after v1alpha1.FileState) error {
 		b.after[dir] = v1alpha1.FileState{Path: dir, Type: v1alpha1.Directory, Mode: 0o755}
 	}
 	return nil
+}
+
+// everywhere names directories that every system has.
+func everywhere(dir string) bool {
+	switch dir {
+	case "/", "/etc", "/etc/systemd", "/etc/systemd/system", "/var", "/var/lib", "/etc/kubernetes", "/var/lib/kubelet":
+		return true
+	}
+	return false
 }
 
 // now returns what stands at a path. Facts that looked at neither the path nor the listing it would be in are no ground

@@ -9,18 +9,23 @@ import (
 
 // endpoint is what this node's installer calls the runtime.
 func (b *builder) endpoint() string {
+	if b.Installer == Kind && b.Runtime == v1alpha1.Containerd {
+		return "unix:///run/containerd/containerd.sock"
+	}
 	path := map[v1alpha1.RuntimeName]string{
 		v1alpha1.Containerd: "/var/run/containerd/containerd.sock",
 		v1alpha1.CRIO:       "/var/run/crio/crio.sock",
 		v1alpha1.Docker:     "/var/run/cri-dockerd.sock",
 	}[b.Runtime]
-	switch {
-	case b.Installer == Kind:
-		return "unix:///run/containerd/containerd.sock"
-	case b.minor() <= 23:
+	if b.minor() <= 23 {
 		return path
 	}
 	return "unix://" + path
+}
+
+// service is the unit of the runtime's daemon, without its suffix.
+func (b *builder) service() string {
+	return map[v1alpha1.RuntimeName]string{v1alpha1.Containerd: "containerd", v1alpha1.CRIO: "crio", v1alpha1.Docker: "docker"}[b.Runtime]
 }
 
 func (b *builder) dockershim() bool { return b.Runtime == v1alpha1.Docker && b.minor() <= 23 }
@@ -67,7 +72,7 @@ func (b *builder) kubeadm(fragment, dropInPath, dropIn string) {
 	case KubeadmOld:
 		b.write("/etc/default/kubelet", "# Managed by ansible (role k8s-node): edits are overwritten.\nKUBELET_EXTRA_ARGS=\"--node-ip=10.20.0.11 --v=2\"\n")
 	case Kind:
-		b.write("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--runtime-cgroups=/system.slice/containerd.service\n")
+		b.write("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--runtime-cgroups=/system.slice/"+b.service()+".service\n")
 	case KubeadmNew:
 		b.write("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=\n")
 	}
@@ -129,7 +134,7 @@ func (b *builder) kubeletConfig(ca string) string {
 // endpoint.
 func (b *builder) kubespray() {
 	minor := b.minor()
-	service := map[v1alpha1.RuntimeName]string{v1alpha1.Containerd: "containerd", v1alpha1.CRIO: "crio", v1alpha1.Docker: "docker"}[b.Runtime]
+	service := b.service()
 	wants := "Wants=" + service + ".service"
 	if b.Runtime == v1alpha1.Docker {
 		wants = "Wants=docker.socket"

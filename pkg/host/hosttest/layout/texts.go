@@ -239,7 +239,7 @@ Description=CRI Docker Socket for the API
 PartOf=cri-docker.service
 
 [Socket]
-ListenStream=%t/cri-dockerd.sock
+ListenStream=/run/cri-dockerd.sock
 SocketMode=0660
 SocketUser=root
 SocketGroup=docker
