@@ -39,7 +39,7 @@ func (r *retarget) change(name, why string, f func(text string) ([]edit.Splice, 
 		r.fail(idEdit, "change it by hand", "%s: %v", name, err)
 		return false
 	}
-	if !d.Changed() && p != absent {
+	if !ok && !d.Changed() {
 		return true
 	}
 	r.drafts[file], r.src.changed[file] = d, d.Text()

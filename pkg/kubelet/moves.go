@@ -126,23 +126,24 @@ func (r *retarget) cgroups() {
 	}
 	follow := func(old string) (string, bool) {
 		base := path.Base(old)
-		switch {
-		case !strings.HasSuffix(base, ".service") || base == next:
+		if base == next || base != mainUnit(r.from.Name) && (!strings.HasSuffix(base, ".service") || !slices.Contains(r.from.Units, base)) {
 			return "", false
-		case base != mainUnit(r.from.Name) && !slices.Contains(r.from.Units, base):
-			r.note(idCgroups, v1alpha1.SeverityWarning, "", "--%s=%s names a unit that isn't the old runtime's; it stays", flagCgroups, old)
-			return "", false
-		case next == "":
+		}
+		if next == "" {
 			r.fail(idCgroups, "", "--%s=%s must follow, and the unit of %s isn't known", flagCgroups, old, r.to.Name)
 			return "", false
 		}
 		return strings.TrimSuffix(old, base) + next, true
 	}
 	r.setAll(flagCgroups, whyCgroups, follow)
-	if f, ok := lastFlag(r.flags, flagCgroups); ok && !r.failed() && f.variable != "" || ok && f.file != "" {
-		if text, want := follow(f.value); want {
-			r.add(flagCgroups, text, whyCgroups, true) // it stands in a file of the distribution
-		}
+	f, ok := lastFlag(r.flags, flagCgroups)
+	if !ok || r.failed() {
+		return
+	}
+	if text, want := follow(f.value); want {
+		r.add(flagCgroups, text, whyCgroups, true) // it stands in a file of the distribution
+	} else if base := path.Base(f.value); strings.HasSuffix(base, ".service") && base != next {
+		r.note(idCgroups, v1alpha1.SeverityWarning, "", "--%s=%s names a unit that isn't the old runtime's; it stays", flagCgroups, f.value)
 	}
 }
 
@@ -151,6 +152,10 @@ func (r *retarget) cgroups() {
 func (r *retarget) kubeadm() {
 	if !r.view.Installer.UsesKubeadm() || r.dockershim() || r.failed() {
 		return
+	}
+	if old, _ := r.unreadFlag(); old != "" {
+		h := holder{file: kubeadmFlags, variable: "KUBELET_KUBEADM_ARGS"}
+		r.change(kubeadmFlags, whyKubeadm, h.set(flagEndpoint, r.endpoint(old)))
 	}
 	_, p := r.src.read(instanceConfig)
 	_, flagged := lastFlag(r.flags, flagEndpoint)
@@ -182,6 +187,26 @@ func (r *retarget) kubeadm() {
 			}
 		}
 	}
+}
+
+// unreadFlag returns the endpoint in kubeadm's flags where the kubelet's unit doesn't read them: kubeadm does, at an
+// upgrade.
+func (r *retarget) unreadFlag() (value string, line int) {
+	return r.src.unreadFlag(r.cmd)
+}
+
+func (s source) unreadFlag(c command) (value string, line int) {
+	text, p := s.read(kubeadmFlags)
+	if p != present || slices.Contains(c.envFiles, kubeadmFlags) {
+		return "", 0
+	}
+	env, err := edit.ParseEnv(text)
+	if err != nil {
+		return "", 0
+	}
+	v, _ := env.Get("KUBELET_KUBEADM_ARGS")
+	f, _ := edit.LastFlag(v.Flags(), flagEndpoint)
+	return f.Value, f.Line
 }
 
 // hasKubeadmConfig reports whether kubeadm keeps the kubelet's configuration on this node: kubespray's stands elsewhere.

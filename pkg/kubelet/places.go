@@ -49,6 +49,11 @@ func (s source) places(v View, flags []flag, c command, cfg config) []Place {
 	for _, i := range winner {
 		out[i].Wins = true
 	}
+	if v.Installer.UsesKubeadm() {
+		if value, line := s.unreadFlag(c); value != "" {
+			out = append(out, Place{File: kubeadmFlags, Line: line, Key: "--" + flagEndpoint, Variable: "KUBELET_KUBEADM_ARGS", Value: value, Reader: ReaderKubeadm})
+		}
+	}
 	if text, p := s.read(instanceConfig); p == present && v.Installer.UsesKubeadm() {
 		if y, err := edit.ParseYAML(text); err == nil {
 			for _, field := range []string{fieldEndpoint, fieldImage} {
