@@ -105,7 +105,8 @@ func readSet(f *v1alpha1.Facts, p *v1alpha1.Plan) v1alpha1.ReadSet {
 			continue
 		}
 		for _, b := range x.Binaries {
-			if b.Path != "" {
+			// A program that doesn't tell its version (pinns) can't be compared by it.
+			if b.Path != "" && b.Version != "" {
 				r.Binaries[b.Path] = b.Version
 			}
 		}
