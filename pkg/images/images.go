@@ -84,8 +84,10 @@ type stager struct {
 	// mirror is where the registry listens, as a runtime's configuration names it.
 	mirror  string
 	silence func() error
-	// target is the instance's endpoint.
-	target host.Runtime
+	// target is what takes images in, at endpoint: the staging instance, or else the daemon itself.
+	target   host.Runtime
+	endpoint string
+	instance bool
 }
 
 // step reports the beginning and the end of an act.

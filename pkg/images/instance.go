@@ -135,8 +135,18 @@ func (s *stager) validate(ctx context.Context, argv []string) error {
 // start starts the instance, or dials the daemon that serves already.
 func (s *stager) start(ctx context.Context) error {
 	if !s.plan.Staging.Needed {
+		s.endpoint = s.fill(s.plan.Staging.Endpoint)
 		return s.dial(ctx, "ask "+string(s.plan.To.Name))
 	}
+	running, err := s.holdsStore()
+	if err != nil {
+		return err
+	}
+	if running {
+		s.instance, s.endpoint = false, s.plan.To.Endpoint
+		return s.dial(ctx, "ask "+string(s.plan.To.Name))
+	}
+	s.instance, s.endpoint = true, s.fill(s.plan.Staging.Endpoint)
 	unit := host.Transient{
 		Name:        unitName(s.plan.Run),
 		Description: fmt.Sprintf("kubectl runtime: %s takes images in", s.plan.To.Name),
@@ -158,6 +168,16 @@ func (s *stager) start(ctx context.Context) error {
 	return s.dial(ctx, "start the staging instance")
 }
 
+// holdsStore reports whether containerd runs for somebody else than the kubelet, usually for Docker and without CRI. It
+// locks its store: a second instance would wait for ever. The one that runs takes images in as archives.
+func (s *stager) holdsStore() (bool, error) {
+	if s.plan.To.Name != v1alpha1.Containerd || s.instance {
+		return false, nil
+	}
+	list, err := s.m.Procs.Find("containerd")
+	return len(list) > 0, err
+}
+
 func (s *stager) dial(ctx context.Context, step string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -168,7 +188,7 @@ func (s *stager) dial(ctx context.Context, step string) error {
 				s.target = r
 				return nil
 			}
-			if !s.plan.Staging.Needed || !s.alive(ctx) {
+			if !s.instance || !s.alive(ctx) {
 				return s.blame(ctx, err)
 			}
 			if errSleep := s.m.Clock.Sleep(ctx, poll); errSleep != nil {
@@ -180,14 +200,13 @@ func (s *stager) dial(ctx context.Context, step string) error {
 
 // ready dials the endpoint. Nothing is asked of its network: the instance sees none.
 func (s *stager) ready(ctx context.Context) (host.Runtime, error) {
-	endpoint := s.fill(s.plan.Staging.Endpoint)
-	r, err := s.m.CRI.Dial(ctx, endpoint, "")
+	r, err := s.m.CRI.Dial(ctx, s.endpoint, "")
 	if err != nil {
 		return nil, err
 	}
 	info, err := r.Info(ctx)
 	if err == nil && !info.RuntimeReady {
-		err = fmt.Errorf("%s says that it isn't ready", endpoint)
+		err = fmt.Errorf("%s says that it isn't ready", s.endpoint)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -203,6 +222,9 @@ func (s *stager) alive(ctx context.Context) bool {
 // blame adds what the daemon itself said.
 func (s *stager) blame(ctx context.Context, err error) error {
 	err = fmt.Errorf("the staged %s doesn't serve: %w", s.plan.To.Name, err)
+	if !s.instance {
+		return err
+	}
 	if log := s.m.Units.Log(context.WithoutCancel(ctx), unitName(s.plan.Run), logLines); log != "" {
 		err = fmt.Errorf("%w; its last words:\n%s", err, log)
 	}

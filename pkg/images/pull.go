@@ -202,7 +202,7 @@ func (s *stager) carryAll(ctx context.Context, failed []image) ([]image, error) 
 
 // carrier chooses the way in.
 func (s *stager) carrier(ctx context.Context, failed []image) (func(context.Context, image, *host.StoredImage) error, error) {
-	if s.plan.Staging.Needed && s.plan.Staging.Mirror.Path != "" {
+	if s.instance && s.plan.Staging.Mirror.Path != "" {
 		if err := s.writeMirror(failed); err != nil {
 			return nil, err
 		}
