@@ -131,6 +131,10 @@ type Staging struct {
 	Mirror MirrorConfig `json:"mirror,omitzero"`
 	// Validate are commands that check the staged configuration and must exit 0.
 	Validate [][]string `json:"validate,omitempty"`
+	// Handover are commands that are run, one after the other and for one image at a time, for each image that the instance
+	// has pulled, "{ref}" being its full reference. They bring it out of the instance's own store into the target's, where
+	// the target's daemon runs already but serves no CRI yet (Docker's containerd): its store can't be opened twice.
+	Handover [][]string `json:"handover,omitempty"`
 	// Pinned are image references that the target must have whatever pods run: its sandbox image.
 	Pinned []string `json:"pinned,omitempty"`
 }
