@@ -72,7 +72,8 @@ func (s source) command(u v1alpha1.Unit) command {
 			c.problem("%s: %v", file, err)
 		}
 		for _, v := range vars {
-			defs = append(defs, definition{variable: v.Name, file: file, unit: true, words: v.Words(), value: v.Value})
+			d := definition{variable: v.Name, file: file, unit: true, words: v.Words(), value: v.Value}
+			defs = append(defs, d.unescape())
 		}
 		if parsed.Resets("Service", "EnvironmentFile") {
 			envs = nil
@@ -96,6 +97,16 @@ func (s source) command(u v1alpha1.Unit) command {
 	}
 	c.expand(exec[0], defs)
 	return c
+}
+
+// unescape resolves %% in a line of a unit. Other specifiers stay: what the kubelet runs with will differ, and that is
+// told.
+func (d definition) unescape() definition {
+	d.value = strings.ReplaceAll(d.value, "%%", "%")
+	for i := range d.words {
+		d.words[i].Text = strings.ReplaceAll(d.words[i].Text, "%%", "%")
+	}
+	return d
 }
 
 func (c *command) problem(format string, args ...any) {

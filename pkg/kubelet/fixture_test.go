@@ -117,7 +117,6 @@ func (l layout) with(files map[string]string) layout {
 	return out
 }
 
-
 const kubeadmDropIn = `# Note: This dropin only works with kubeadm and kubelet v1.11+
 [Service]
 Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf"
