@@ -77,7 +77,8 @@ func (p *Pod) ask(ctx context.Context, verb v1alpha1.Verb, question []byte) (v1a
 	var answer v1alpha1.Response
 	if len(bytes.TrimSpace(out)) == 0 {
 		if failure == nil {
-			failure = &CommandError{What: what + ": no answer"}
+			// An agent always answers: the stream was cut, as when its container goes with the old runtime.
+			failure = fmt.Errorf("%s: no answer", what)
 		}
 		return answer, failure
 	}
