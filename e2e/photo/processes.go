@@ -68,7 +68,9 @@ func takeProcesses(ctx context.Context, m Machine, living *tenants, p *Photo) er
 	for _, process := range all {
 		base := path.Base(process.exe)
 		switch {
-		// A monitor may stand in the cgroup of its pod.
+		// A monitor may stand in the cgroup of its pod. One of another namespace than Kubernetes' is somebody else's.
+		case strings.HasPrefix(base, "containerd-shim") && !strings.Contains(process.args, "-namespace k8s.io"):
+			p.set("process", process.exe, normalArgs(process.args))
 		case slices.Contains(monitors, base):
 			count[base]++
 		case slices.Contains(daemons, base) && process.pod == "":
