@@ -192,6 +192,10 @@ func answers(n *node) []v1alpha1.Finding {
 }
 
 func dockerStays(n *node) []v1alpha1.Finding {
+	if n.from == v1alpha1.Containerd && n.to.Name == v1alpha1.Docker && runtimes.DockerSharesContainerd(n.f) {
+		return warn("give kubeadm --cri-socket="+n.to.Endpoint(n.v.Version)+" when it resets or joins the node",
+			"Docker runs on the node's containerd, which goes on serving CRI itself: kubeadm will find two runtimes when it looks for one")
+	}
 	if n.from != v1alpha1.Containerd || n.to.Name == v1alpha1.Docker || !runtimes.DockerRuns(n.f) || !runtimes.DockerSharesContainerd(n.f) {
 		return nil
 	}

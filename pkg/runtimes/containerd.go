@@ -188,6 +188,7 @@ const (
 	ctdCNI
 	ctdSELinux
 	ctdDownloads
+	ctdDiscard
 	ctdStream
 	ctdNRI
 )
@@ -227,6 +228,11 @@ func (k ctdKey) key(version int, more ...string) []string {
 		return join(runtime, "enable_selinux")
 	case ctdDownloads:
 		return join(images, "max_concurrent_downloads")
+	case ctdDiscard:
+		if version > 2 {
+			return join(images, "discard_unpacked_layers")
+		}
+		return join(cri, "containerd", "discard_unpacked_layers")
 	case ctdNRI:
 		return join([]string{"plugins", "io.containerd.nri.v1.nri"})
 	}

@@ -303,10 +303,12 @@ func (e *ctdEdit) matchRegistries(c *changes, f *v1alpha1.Facts, s v1alpha1.Sett
 	if len(missing) == 0 {
 		return
 	}
-	old, file := e.explicit(ctdRegistry, "mirrors")
-	if table, _ := old.(map[string]any); len(table) > 0 {
-		c.note(at(warning(NotCarried, "move the file's registry tables to "+containerdCerts+" first, or add the registries there",
-			"registries of the runtime that is left (%s) can't be added: containerd's configuration uses the old registry tables, which exclude certs.d", hostNames(missing)), fileOf(file), 0))
+	old, _ := e.explicit(ctdRegistry, "mirrors")
+	if table, _ := old.(map[string]any); len(table) > 0 || !certsKnown(e.version) {
+		// The old tables exclude certs.d, which 1.4 doesn't know anyway.
+		for _, x := range missing {
+			e.oldTables(c, x)
+		}
 		return
 	}
 	dir := containerdCerts
@@ -317,6 +319,41 @@ func (e *ctdEdit) matchRegistries(c *changes, f *v1alpha1.Facts, s v1alpha1.Sett
 	}
 	for _, x := range missing {
 		c.hostsDir(dir, x)
+	}
+}
+
+// oldTables writes a registry into the tables that certs.d replaced.
+func (e *ctdEdit) oldTables(c *changes, x v1alpha1.Registry) {
+	if x.Blocked || x.Location != "" || strings.ContainsAny(x.Host, "/*") {
+		c.note(at(warning(NotCarried, "", "registry %s is blocked or fetched from elsewhere, which can't be said for containerd", x.Host), x.Source, 0))
+		return
+	}
+	why := "registry " + x.Host
+	var endpoints []string
+	for _, m := range x.Mirrors {
+		endpoints = append(endpoints, m.URL)
+		e.oldTLS(why, hostOf(m.URL), m.Insecure && strings.HasPrefix(m.URL, "https://"), m.CAs, m.Clients)
+	}
+	if x.Insecure {
+		endpoints = append(endpoints, "https://"+x.Host, "http://"+x.Host)
+	}
+	if len(endpoints) > 0 {
+		e.set(why, ctdRegistry, endpoints, "mirrors", x.Host, "endpoint")
+	}
+	e.oldTLS(why, x.Host, x.Insecure, x.CAs, x.Clients)
+	c.note(at(fixable(Registries, "", "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
+}
+
+func (e *ctdEdit) oldTLS(why, host string, insecure bool, cas []string, clients []v1alpha1.ClientCert) {
+	if insecure {
+		e.set(why, ctdRegistry, true, "configs", host, "tls", "insecure_skip_verify")
+	}
+	if len(cas) > 0 {
+		e.set(why, ctdRegistry, cas[0], "configs", host, "tls", "ca_file")
+	}
+	if len(clients) > 0 {
+		e.set(why, ctdRegistry, clients[0].Cert, "configs", host, "tls", "cert_file")
+		e.set(why, ctdRegistry, clients[0].Key, "configs", host, "tls", "key_file")
 	}
 }
 

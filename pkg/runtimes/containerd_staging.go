@@ -27,6 +27,14 @@ func containerdStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 		files = []stagedTOML{{to: "config.toml", text: "version = 2\n", version: 2, segments: text("version = 2\n")}}
 	}
 	values := quiet(cfg, files)
+	exe := f.Runtime(v1alpha1.Containerd).Binaries["containerd"].Path
+	if len(f.Runtime(v1alpha1.Containerd).Processes) > 0 {
+		// Docker's containerd has the store open: the instance gets one of its own, and hands over what it pulled.
+		s.Dirs = append(s.Dirs, "root")
+		values = append(values, override{func(int) []string { return []string{"root"} }, "{dir}/root"},
+			override{func(version int) []string { return ctdDiscard.key(version) }, false})
+		s.Handover = handover(path.Join(path.Dir(exe), "ctr"))
+	}
 	for i := range files {
 		x := &files[i]
 		if i == 0 && len(files) > 1 {
@@ -48,16 +56,17 @@ func containerdStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 	for _, dir := range registryDirsAfter(cfg, files) {
 		s.stageTree(c, dir, "certs.d")
 	}
-	exe := f.Runtime(v1alpha1.Containerd).Binaries["containerd"].Path
 	s.Argv = []string{exe, "--config={dir}/config.toml"}
 	s.Validate = [][]string{{exe, "--config={dir}/config.toml", "config", "dump"}}
 	if file, ok := proxyFile(f, c, containerdUnit); ok {
 		s.Files, s.EnvFile = append(s.Files, file), file.Path
 	}
-	s.Mirror = v1alpha1.MirrorConfig{
-		Path:   "certs.d/{host}/hosts.toml",
-		Header: "# The images of the runtime that is left, for those that no registry gives.\n",
-		Entry:  "[host.\"http://{mirror}\"]\ncapabilities = [\"pull\", \"resolve\"]\n",
+	if certsKnown(cfg.version) {
+		s.Mirror = v1alpha1.MirrorConfig{
+			Path:   "certs.d/{host}/hosts.toml",
+			Header: "# The images of the runtime that is left, for those that no registry gives.\n",
+			Entry:  "[host.\"http://{mirror}\"]\ncapabilities = [\"pull\", \"resolve\"]\n",
+		}
 	}
 	s.Pinned = pinned(sandboxAfter(cfg, files))
 	return s.Staging
@@ -172,7 +181,9 @@ func quiet(cfg ctdConfig, files []stagedTOML) []override {
 		{server("grpc", "grpc"), "{dir}/containerd.sock"},
 		{server("ttrpc", "ttrpc"), "{dir}/containerd.sock.ttrpc"},
 		{cri(ctdCNI, "conf_dir"), "{dir}/cni"},
-		{cri(ctdRegistry, "mirrors"), nil},
+	}
+	if certsKnown(cfg.version) {
+		out = append(out, override{cri(ctdRegistry, "mirrors"), nil}, withoutTLS(files), override{cri(ctdRegistry, "config_path"), "{dir}/certs.d"})
 	}
 	for _, o := range []override{
 		{server("debug", "debug"), "{dir}/debug.sock"},
@@ -199,7 +210,18 @@ func quiet(cfg ctdConfig, files []stagedTOML) []override {
 			return ctdNRI.key(version, "disable")
 		}, true})
 	}
-	return append(out, override{cri(ctdRegistry, "config_path"), "{dir}/certs.d"}, withoutTLS(files), withoutRestart(files))
+	return append(out, withoutRestart(files))
+}
+
+// certsKnown reports whether that containerd reads a directory a registry host, as from 1.5 on.
+func certsKnown(version string) bool { return !known(version) || !before(version, 1, 5, 0) }
+
+// handover are the commands that move an image from the instance's store to the one of the daemon that runs.
+func handover(ctr string) [][]string {
+	return [][]string{
+		{ctr, "--address={dir}/containerd.sock", "--namespace=k8s.io", "images", "export", "{dir}/handover.tar", "{ref}"},
+		{ctr, "--address=" + containerdSocket, "--namespace=k8s.io", "images", "import", "{dir}/handover.tar"},
+	}
 }
 
 // withoutTLS removes registry tables that exclude certs.d.

@@ -4,6 +4,7 @@
 package layout
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,6 +66,7 @@ func (n Node) Build() *hosttest.Node {
 		}
 	}
 	m.Boot()
+	b.kernel()
 	m.Pods(
 		hosttest.Pod{Namespace: "kube-system", Name: "kube-proxy-x7k2p", UID: "6f1d3c52-0001", Containers: []string{"kube-proxy"}, Grace: 30},
 		hosttest.Pod{Namespace: "shop", Name: "web-5d9c7-2xq8z", UID: "6f1d3c52-0002", Containers: []string{"web", "sidecar"}, Grace: 5},
@@ -161,6 +163,21 @@ func (b *builder) system() {
 	}
 	b.write(name, "# node baseline, see the wiki\nnet.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n")
 	b.write("/etc/modules-load.d/k8s.conf", "overlay\nbr_netfilter\n")
+}
+
+// kernel is what Docker does to it at each start, and what a cluster on Docker needs, without any file saying so.
+func (b *builder) kernel() {
+	k := b.m.Machine().Kernel
+	for _, module := range []string{"overlay", "br_netfilter"} {
+		if err := k.LoadModule(context.Background(), module); err != nil {
+			panic(err)
+		}
+	}
+	for _, name := range []string{"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.ip_forward"} {
+		if err := k.SetSysctl(name, "1"); err != nil {
+			panic(err)
+		}
+	}
 }
 
 func (b *builder) runtime(name v1alpha1.RuntimeName, serves bool) {
