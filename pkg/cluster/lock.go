@@ -77,20 +77,20 @@ func Acquire(ctx context.Context, client kubernetes.Interface, node *corev1.Node
 
 func acquire(ctx context.Context, client kubernetes.Interface, node *corev1.Node, holder string, report func(string), clock func() time.Time, quiet time.Duration) (*Lock, error) {
 	l := &Lock{client: client, node: node.Name, done: make(chan struct{}), lost: make(chan struct{}), clock: clock}
-	leases := client.CoordinationV1().Leases(LockNamespace)
-	fresh := l.fresh(node, holder)
-	created, err := leases.Create(ctx, fresh, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		created, err = l.takeOver(ctx, fresh, report, quiet)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	var locked *LockedError
-	if errors.As(err, &locked) {
+	fresh := l.fresh(node, holder)
+	lingering, cancel := until.Linger(ctx, lockRenew)
+	defer cancel()
+	created, err := client.CoordinationV1().Leases(LockNamespace).Create(lingering, fresh, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		created, err = l.takeOver(ctx, lingering, fresh, report, quiet)
+	}
+	if _, locked := errors.AsType[*LockedError](err); locked {
 		return nil, err
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			l.abandon(context.WithoutCancel(ctx), holder)
-		}
 		return nil, fmt.Errorf("taking the Lease of node %s: %w", node.Name, err)
 	}
 	l.lease = created
@@ -115,12 +115,12 @@ func (l *Lock) fresh(node *corev1.Node, holder string) *coordinationv1.Lease {
 	}
 }
 
-// takeOver takes a Lease that exists, unless its holder lives.
-func (l *Lock) takeOver(ctx context.Context, fresh *coordinationv1.Lease, report func(string), quiet time.Duration) (*coordinationv1.Lease, error) {
+// takeOver takes a Lease that exists, unless its holder lives. Waiting ends with ctx, what is begun ends with lingering.
+func (l *Lock) takeOver(ctx, lingering context.Context, fresh *coordinationv1.Lease, report func(string), quiet time.Duration) (*coordinationv1.Lease, error) {
 	leases := l.client.CoordinationV1().Leases(LockNamespace)
 	old, err := leases.Get(ctx, fresh.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return leases.Create(ctx, fresh, metav1.CreateOptions{})
+		return leases.Create(lingering, fresh, metav1.CreateOptions{})
 	}
 	if err != nil {
 		return nil, err
@@ -145,22 +145,11 @@ func (l *Lock) takeOver(ctx context.Context, fresh *coordinationv1.Lease, report
 	now := metav1.NewMicroTime(l.clock())
 	take.Spec.AcquireTime, take.Spec.RenewTime = &now, &now
 	// The resource version is that of the first look: a holder that renewed meanwhile lives, and wins.
-	took, err := leases.Update(ctx, take, metav1.UpdateOptions{})
+	took, err := leases.Update(lingering, take, metav1.UpdateOptions{})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil, &LockedError{Node: l.node, Holder: state.Holder, Since: state.Since, Until: state.Until}
 	}
 	return took, err
-}
-
-// abandon deletes what an unanswered create may have made.
-func (l *Lock) abandon(ctx context.Context, holder string) {
-	ctx, cancel := context.WithTimeout(ctx, lockRenew)
-	defer cancel()
-	leases := l.client.CoordinationV1().Leases(LockNamespace)
-	if got, err := leases.Get(ctx, LockName(l.node), metav1.GetOptions{}); err == nil && holderOf(got) == holder {
-		l.lease = got
-		_ = l.remove(ctx) // it is short-lived in any case
-	}
 }
 
 // Lost is closed when the Lease is no longer ours.
@@ -208,16 +197,24 @@ func (l *Lock) update(ctx context.Context, change func(*coordinationv1.Lease)) e
 		case !apierrors.IsConflict(err):
 			return err
 		}
-		// An update of ours whose answer was lost conflicts with itself; who holds it tells.
-		now, err := leases.Get(ctx, l.lease.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err) || err == nil && (now.UID != l.lease.UID || holderOf(now) != holderOf(l.lease)):
-			return ErrLockLost
-		case err != nil:
+		if err := l.reread(ctx); err != nil {
 			return err
 		}
-		l.lease = now
 	}
+}
+
+// reread looks at the Lease after a conflict: a change of ours whose answer was lost conflicts with itself. One that
+// isn't ours any more is ErrLockLost.
+func (l *Lock) reread(ctx context.Context) error {
+	now, err := l.client.CoordinationV1().Leases(LockNamespace).Get(ctx, l.lease.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && (now.UID != l.lease.UID || holderOf(now) != holderOf(l.lease)):
+		return ErrLockLost
+	case err != nil:
+		return err
+	}
+	l.lease = now
+	return nil
 }
 
 // NoteCordon writes down that the node is about to be cordoned by us, or no longer is.
@@ -253,15 +250,23 @@ func (l *Lock) Release(ctx context.Context) error {
 func (l *Lock) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lockRenew)
 	defer cancel()
-	err := until.Try(ctx, func(ctx context.Context) error {
-		return l.client.CoordinationV1().Leases(LockNamespace).Delete(ctx, l.lease.Name, metav1.DeleteOptions{
-			Preconditions: &metav1.Preconditions{UID: &l.lease.UID, ResourceVersion: &l.lease.ResourceVersion},
+	for {
+		err := until.Try(ctx, func(ctx context.Context) error {
+			return l.client.CoordinationV1().Leases(LockNamespace).Delete(ctx, l.lease.Name, metav1.DeleteOptions{
+				Preconditions: &metav1.Preconditions{UID: &l.lease.UID, ResourceVersion: &l.lease.ResourceVersion},
+			})
 		})
-	})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // gone, or somebody else's by now
+		if apierrors.IsConflict(err) {
+			err = l.reread(ctx)
+			if err == nil {
+				continue
+			}
+		}
+		if apierrors.IsNotFound(err) || errors.Is(err, ErrLockLost) {
+			return nil // gone, or somebody else's by now
+		}
+		return err
 	}
-	return err
 }
 
 // LockState is what a node's Lease says.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
@@ -17,11 +16,8 @@ type Canary struct{ pod *Pod }
 func (p *Pod) StartCanary(ctx context.Context, lifetime time.Duration) (*Canary, error) {
 	c := &Pod{client: p.client, exec: p.exec, image: p.image, agent: p.agent, pause: p.pause, reached: p.reached}
 	c.pod = BuildCanary(CanaryOptions{Host: p.pod, Agent: p.agent.SHA256, Image: p.image, Lifetime: lifetime, Suffix: rand.String(5)})
-	created, err := p.client.CoreV1().Pods(c.pod.Namespace).Create(ctx, c.pod, metav1.CreateOptions{})
+	created, err := create(ctx, p.client, c.pod)
 	if err != nil {
-		if ctx.Err() != nil {
-			_ = c.Stop(context.WithoutCancel(ctx)) // it goes with the pod that owns it
-		}
 		return nil, fmt.Errorf("creating the canary pod: %w", err)
 	}
 	c.pod = created

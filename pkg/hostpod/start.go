@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/until"
 )
 
 // Pod is our pod on a node.
@@ -55,12 +56,8 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 		return nil, &StartError{Node: o.Node.Name, Err: err}
 	}
 	asked := p.pod
-	created, err := c.Kube.CoreV1().Pods(o.Namespace).Create(ctx, p.pod, metav1.CreateOptions{})
+	created, err := create(ctx, c.Kube, p.pod)
 	if err != nil {
-		if ctx.Err() != nil {
-			// The answer is missing, not necessarily the pod.
-			err = errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
-		}
 		return nil, &StartError{Node: o.Node.Name, Err: err}
 	}
 	p.pod = created
@@ -73,6 +70,26 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 		return nil, &StartError{Node: o.Node.Name, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
 	}
 	return p, nil
+}
+
+// create makes a pod. The request isn't cut off when ctx ends; should its answer be lost all the same, the pod is
+// deleted by its name, which is one of its own.
+func create(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) (*corev1.Pod, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	lingering, cancel := until.Linger(ctx, shortCall)
+	defer cancel()
+	created, err := client.CoreV1().Pods(pod.Namespace).Create(lingering, pod, metav1.CreateOptions{})
+	if err == nil {
+		return created, nil
+	}
+	if until.Away(err) || lingering.Err() != nil {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shortCall)
+		defer cancel()
+		err = errors.Join(err, remove(late, client, ref(pod)))
+	}
+	return nil, err
 }
 
 // rehearse asks the server what it would make of the pod.

@@ -30,6 +30,7 @@ func (p *Prepared) apply(ctx context.Context) Result {
 	if ctx.Err() != nil {
 		return p.giveUp(ctx, interruption(ctx))
 	}
+	p.told = true
 	_, err := p.ask(live, v1alpha1.Request{
 		Verb: v1alpha1.VerbApply, Run: p.run, By: e.opts.By, ConfirmTimeout: e.opts.ConfirmTimeout, Restore: restore,
 	})

@@ -134,6 +134,9 @@ func (p *Prepared) state(outcome Outcome, node *corev1.Node, asked error) string
 // whatElse says what is known beyond the API server.
 func (p *Prepared) whatElse(outcome Outcome) string {
 	switch {
+	case p.told && (p.last == nil || changing(p.last.Phase)):
+		return fmt.Sprintf("; the node was told to change and has not answered since; unless it is confirmed, it goes back by itself within %s of having changed",
+			p.e.opts.ConfirmTimeout)
 	case p.last == nil:
 		if outcome == Interrupted {
 			return "; nothing that serves was changed"
@@ -153,7 +156,7 @@ func (p *Prepared) whatElse(outcome Outcome) string {
 // next is the next command; empty where none is needed.
 func (p *Prepared) next(outcome Outcome, node *corev1.Node) string {
 	program, name := p.e.opts.Program, p.node.Name
-	open := p.last != nil && p.last.Phase.Open() && p.last.Phase != v1alpha1.PhaseStaging && p.last.Phase != v1alpha1.PhaseStaged
+	open := p.told && p.last == nil || p.last != nil && p.last.Phase.Open() && (p.told || p.resumes != nil)
 	switch outcome {
 	case Unknown:
 		return fmt.Sprintf("%s status %s --deep", program, name)

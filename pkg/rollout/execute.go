@@ -157,7 +157,7 @@ func (p *Prepared) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := cluster.EtcdQuorum(ctx, e.client, node.Name); err != nil {
+	if err := p.quorum(ctx); err != nil {
 		return err
 	}
 	drain, err := p.planDrain(ctx)

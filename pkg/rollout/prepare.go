@@ -254,7 +254,7 @@ func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error
 	if p.drain, err = p.planDrain(ctx); err != nil {
 		blocks = append(blocks, err)
 	}
-	if err := cluster.EtcdQuorum(ctx, p.e.client, p.node.Name); err != nil {
+	if err := p.quorum(ctx); err != nil {
 		blocks = append(blocks, err)
 	}
 	p.blocked = errors.Join(blocks...)
@@ -263,6 +263,14 @@ func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error
 
 func (p *Prepared) planDrain(ctx context.Context) (*cluster.Drain, error) {
 	return cluster.PlanDrain(ctx, p.e.client, p.node.Name, p.e.opts.Drain, p.ours)
+}
+
+// quorum refuses to take a control plane away whose etcd is needed for a majority.
+func (p *Prepared) quorum(ctx context.Context) error {
+	if !slices.ContainsFunc(p.pods, cluster.IsEtcd) {
+		return nil
+	}
+	return cluster.EtcdQuorum(ctx, p.e.client, p.node.Name)
 }
 
 // ours tells our own pods: this run's by UID, those that only look by what they are.

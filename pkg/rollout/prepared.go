@@ -36,6 +36,7 @@ type Prepared struct {
 	// What must be undone, by whoever ends this.
 	staged   bool // the node may hold a run of ours that is only staged
 	cordoned bool // we cordoned the node, or inherited that duty
+	told     bool // the node was told to change
 	noted    bool // people were told that the run began
 	kubeadm  bool // we changed kubeadm's annotation
 	canary   canaryPod

@@ -41,17 +41,17 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 	restart := cluster.Restart{Stopped: stopped, Started: started, Scheme: scheme}
 	say := func(text string) { p.detail(stepProve, "%s", text) }
 
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return cluster.WaitRenewed(ctx, p.e.client, p.node.Name, restart) })
+	group, each := errgroup.WithContext(ctx)
+	group.Go(func() error { return cluster.WaitRenewed(each, p.e.client, p.node.Name, restart) })
 	group.Go(func() error {
-		_, err := cluster.WaitReady(ctx, p.e.client, p.node.Name, restart, say)
+		_, err := cluster.WaitReady(each, p.e.client, p.node.Name, restart, say)
 		return err
 	})
-	group.Go(func() error { return p.pod.WaitRuntime(ctx, scheme) })
+	group.Go(func() error { return p.pod.WaitRuntime(each, scheme) })
 	group.Go(func() error {
-		return cluster.WaitResidents(ctx, p.e.client, p.node.Name, cluster.Residents(p.pods), scheme, say)
+		return cluster.WaitResidents(each, p.e.client, p.node.Name, cluster.Residents(p.pods), scheme, say)
 	})
-	group.Go(func() error { return p.proveCanary(ctx, cmp.Or(limit, time.Minute)) })
+	group.Go(func() error { return p.proveCanary(each, cmp.Or(limit, time.Minute)) })
 	if err := group.Wait(); err != nil {
 		return &ProofError{Err: err}
 	}
@@ -113,7 +113,7 @@ func (p *Prepared) recordKubeadm(ctx context.Context) error {
 func (p *Prepared) lostSight(ctx context.Context, err error) Result {
 	outcome := Unknown
 	if p.e.aborted() {
-		outcome = Interrupted
+		outcome, err = Interrupted, ErrAborted
 	}
 	// The node may be of any state: what it must get back it gets from its own record.
 	p.staged, p.cordoned = false, false
