@@ -15,16 +15,23 @@ import (
 
 // cniCleaner releases network attachments from what libcni remembers of them.
 type cniCleaner struct {
-	commands linuxCommands
-	clock    linuxClock
+	// caches are where libcni keeps what it attached.
+	caches []string
+	// path are the directories of plugins, separated by colons.
+	path string
+	// namespaces is where runtimes bind network namespaces.
+	namespaces string
 }
 
-// cniCaches are where libcni keeps what it attached: the first for containerd and CRI-O, the second for dockershim and
-// cri-dockerd.
-func cniCaches() []string { return []string{"/var/lib/cni/results", "/var/lib/cni/cache/results"} }
-
-// cniPath are the directories of plugins; those of Debian's and Fedora's packages follow the usual one.
-const cniPath = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni"
+// systemCNI knows the usual places: the first cache is that of containerd and CRI-O, the second that of dockershim and
+// cri-dockerd. Debian's and Fedora's packages have directories of plugins of their own.
+func systemCNI() cniCleaner {
+	return cniCleaner{
+		caches:     []string{"/var/lib/cni/results", "/var/lib/cni/cache/results"},
+		path:       "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni",
+		namespaces: "/run/netns",
+	}
+}
 
 // One plugin that waits for an API server must not hold up the others.
 const cniTimeout = 15 * time.Second
@@ -54,7 +61,7 @@ func (a attachment) ofPod() bool {
 
 func (c cniCleaner) detach(ctx context.Context) error {
 	var errs []error
-	for _, dir := range cniCaches() {
+	for _, dir := range c.caches {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !gone(err) {
 			errs = append(errs, err)
@@ -66,7 +73,7 @@ func (c cniCleaner) detach(ctx context.Context) error {
 			}
 		}
 	}
-	errs = append(errs, removeNamespaces("/run/netns"))
+	errs = append(errs, removeNamespaces(c.namespaces))
 	return errors.Join(errs...)
 }
 
@@ -165,14 +172,14 @@ func (a attachment) runtimeConfig(capabilities json.RawMessage) json.RawMessage 
 
 func (c cniCleaner) del(ctx context.Context, a attachment, p cniPlugin) error {
 	exe := ""
-	for _, dir := range filepath.SplitList(cniPath) {
+	for _, dir := range filepath.SplitList(c.path) {
 		if info, err := os.Stat(filepath.Join(dir, p.name)); err == nil && info.Mode().IsRegular() {
 			exe = filepath.Join(dir, p.name)
 			break
 		}
 	}
 	if exe == "" {
-		return fmt.Errorf("plugin %s is not in %s", p.name, cniPath)
+		return fmt.Errorf("plugin %s is not in %s", p.name, c.path)
 	}
 	netns := a.NetNS
 	if _, err := os.Stat(netns); err != nil {
@@ -186,7 +193,7 @@ func (c cniCleaner) del(ctx context.Context, a attachment, p cniPlugin) error {
 	defer cancel()
 	_, err := run(ctx, []string{exe}, []string{
 		"CNI_COMMAND=DEL", "CNI_CONTAINERID=" + a.ContainerID, "CNI_NETNS=" + netns, "CNI_IFNAME=" + a.IfName,
-		"CNI_ARGS=" + strings.Join(args, ";"), "CNI_PATH=" + cniPath,
+		"CNI_ARGS=" + strings.Join(args, ";"), "CNI_PATH=" + c.path,
 	}, p.config)
 	return err
 }

@@ -2,11 +2,7 @@
 
 package host
 
-import (
-	"path/filepath"
-
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-)
+import "path/filepath"
 
 // Linux returns the machine that this process runs on. Files are written below the paths in allow only: an entry that
 // ends in a slash allows everything below it, another one exactly itself.
@@ -24,7 +20,7 @@ func Linux(allow []string) (Machine, error) {
 		Files:    files,
 		Units:    units,
 		CRI:      cri,
-		Pods:     linuxPods{procs: procs, clock: clock, mounts: systemMounts{}, cni: cniCleaner{commands: commands, clock: clock}},
+		Pods:     linuxPods{procs: procs, clock: clock, mounts: systemMounts{}, cni: systemCNI()},
 		Procs:    procs,
 		Kernel:   linuxKernel{units: units, clock: clock, commands: commands},
 		Commands: commands,
@@ -46,6 +42,3 @@ func below(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(rel)
 }
-
-// names of runtimes are compared in many places; a new one must be thought about in each.
-var _ = [...]v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO, v1alpha1.Docker}

@@ -25,6 +25,10 @@ func (n *Node) newProcess(unit string) *Process {
 	n.lastPID++
 	p := &Process{n: n, pid: n.lastPID, unit: unit}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	if n.life == nil && n.boots > 0 {
+		p.dead = true // nothing runs on a machine that is off
+		p.cancel()
+	}
 	return p
 }
 
