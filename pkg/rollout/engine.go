@@ -80,7 +80,7 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 	}
 	e := &Engine{
 		client: client, opts: opts, report: report, agents: agentbin.Open,
-		decide: decider{build: plan.Build, inverse: pendingInverse, compose: pendingCompose, verify: plan.Verify},
+		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify},
 		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
 	}
 	e.start = e.starter(hostpod.Client{Kube: client, REST: config})
