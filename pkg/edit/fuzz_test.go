@@ -267,6 +267,19 @@ func FuzzMask(f *testing.F) {
 			if again, _ := Mask(path, masked); again != masked {
 				t.Fatalf("%q became %q, then %q", doc, masked, again)
 			}
+			// A YAML key may hold what reads like an assignment; such a file is refused, not misread.
+			for i, parses := range []func(string) bool{
+				func(string) bool { return true },
+				func(s string) bool { _, err := ParseTOML(s); return err == nil },
+				func(string) bool { return true },
+				func(s string) bool { _, err := ParseJSON(s); return err == nil },
+				func(s string) bool { _, err := ParseEnv(s); return err == nil },
+				func(s string) bool { _, err := ParseUnit(s); return err == nil },
+			} {
+				if i == int(kind)%len(paths) && parses(doc) && !parses(masked) {
+					t.Fatalf("%q became %q, which doesn't parse", doc, masked)
+				}
+			}
 			at := 0
 			for _, s := range spans {
 				if s.Start < at || s.End > len(doc) || masked[at:s.Start] != doc[at:s.Start] {

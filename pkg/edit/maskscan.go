@@ -82,9 +82,13 @@ func (m *masker) assignment(i int, f format) {
 	if !secretName(name) && (c[i] != '=' || !strings.HasPrefix(name, "--") || !secretFlag(name)) {
 		return
 	}
+	commented := strings.HasPrefix(strings.TrimLeft(c[m.line:min(i, m.line+64)], " \t"), "#")
 	at := i + 1
 	for at < len(c) && (c[at] == ' ' || c[at] == '\t') {
 		at++
+	}
+	if f == formatYAML && c[i] == ':' && at == i+1 && !commented {
+		return // no key in YAML; inside braces the parser sees to it
 	}
 	if at == len(c) || c[at] == '\n' || c[at] == '\r' || strings.IndexByte("[{|>&!#", c[at]) >= 0 {
 		return // nothing here, or what the format's own parser must look at
@@ -99,7 +103,6 @@ func (m *masker) assignment(i int, f format) {
 	if at < m.until {
 		return // it was masked with what stands before it
 	}
-	commented := strings.HasPrefix(strings.TrimLeft(c[m.line:min(i, m.line+64)], " \t"), "#")
 	if (f == formatTOML || f == formatJSON) && !commented {
 		return // no string, so no secret that its reader would take
 	}
@@ -111,6 +114,9 @@ func (m *masker) assignment(i int, f format) {
 	stop := at
 	for stop < len(c) && strings.IndexByte(stops, c[stop]) < 0 {
 		stop++
+	}
+	if stop > at && c[stop-1] == ':' {
+		stop-- // as likely the colon of a key
 	}
 	m.mask(at, stop, c[i] == ':')
 	m.until = stop
