@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
@@ -96,34 +95,29 @@ func (p *program) planFromFacts(o *switchOptions) error {
 	return nil
 }
 
-// planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules would refuse it.
+// planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules refuse it.
 func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, bool, error) {
 	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket})
-	if err != nil {
-		return nil, false, err
-	}
-	if x == nil || x.From.Name == x.To.Name && len(x.After.Files) == 0 {
+	var nothing *plan.NothingError
+	var refused *plan.RefusedError
+	switch {
+	case errors.As(err, &nothing):
 		u.Result(ui.Result{Node: s.facts.Node, Outcome: string(rollout.NothingToDo)}, o.run.format == "")
 		return nil, false, nil
+	case errors.As(err, &refused):
+		explainPlan(u, s.facts.Node, err)
+		u.Result(ui.Result{Node: s.facts.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused), Err: err, State: unchanged}, false)
+		return nil, true, nil
+	case err != nil:
+		return nil, false, err
 	}
 	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
 	if err != nil {
 		return nil, false, err
 	}
-	var refusal []string
-	for _, f := range x.Findings {
-		if f.Severity == v1alpha1.SeverityError && !slices.Contains(o.run.engine.Ignore, f.ID) {
-			refusal = append(refusal, f.ID)
-		}
-	}
-	blocked := len(refusal) > 0
-	u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, Blocked: blocked, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
+	u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
 	u.Say("From facts of %s; nothing was asked of the node.", s.facts.Taken.UTC().Format("2006-01-02 15:04 MST"))
-	if blocked {
-		u.Result(ui.Result{Node: x.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused),
-			Err: fmt.Errorf("it would be refused: %s", strings.Join(refusal, ", ")), State: unchanged}, false)
-	}
-	return x, blocked, nil
+	return x, false, nil
 }
 
 // unchanged is the state of a node behind a dry run.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
@@ -93,8 +94,21 @@ func (s *session) unprepared(ctx context.Context, err error) error {
 	if !errors.As(err, &e) || errors.As(err, &denied) || ctx.Err() != nil {
 		return err
 	}
+	explainPlan(s.ui, e.node, e.err)
 	s.ended(rollout.Result{Node: e.node, Outcome: rollout.Refused, Err: explain(e.err), State: "nothing was changed on the node"})
 	return ended{codeError}
+}
+
+// explainPlan shows what an error about a plan knows beyond its sentence.
+func explainPlan(u *ui.UI, node string, err error) {
+	var refused *plan.RefusedError
+	var changed *plan.ChangedError
+	switch {
+	case errors.As(err, &refused):
+		u.Findings(node, refused.Findings)
+	case errors.As(err, &changed):
+		u.Changes(node, changed.Run, changed.Files)
+	}
 }
 
 // run takes the nodes through it, or through the dry run of it.

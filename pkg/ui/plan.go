@@ -75,6 +75,26 @@ func (p Plan) print(w io.Writer, s style) {
 	}
 }
 
+// Findings prints what rules said about a node that has no plan.
+func (u *UI) Findings(node string, findings []v1alpha1.Finding) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.erase()
+	fmt.Fprintf(u.err, "%s:\n", u.errStyle.bold(node))
+	for _, f := range findings {
+		finding(u.err, u.errStyle, f)
+	}
+}
+
+// Changes prints what was changed in files since a run left them, which is why it can't be undone.
+func (u *UI) Changes(node, run string, files []plan.FileDiff) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.erase()
+	fmt.Fprintf(u.err, "%s, since run %s:\n", u.errStyle.bold(node), run)
+	Plan{Diffs: files}.acts(u.err, u.errStyle)
+}
+
 // acts prints the steps in their order, each file's with its diff.
 func (p Plan) acts(w io.Writer, s style) {
 	longest := 0
@@ -102,7 +122,10 @@ func (p Plan) acts(w io.Writer, s style) {
 		left = slices.Delete(left, i, i+1)
 	}
 	for _, d := range left {
-		file(d)
+		// A directory that is made for a file above isn't worth a line.
+		if d.Why != "" || d.Unified != "" {
+			file(d)
+		}
 	}
 }
 

@@ -29,7 +29,8 @@ func examplePlan() Plan {
 			{Path: "/etc/systemd/system/docker.service.d/zz-kubectl-runtime-parked.conf", Kind: plan.Create, Why: "keeps docker from starting",
 				Unified: "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+[Unit]\n+ConditionPathExists=!/x\x1b[31m\n"},
 			{Path: "/etc/systemd/system/multi-user.target.wants/containerd.service", Kind: plan.Create},
-			{Path: "/etc/crictl.yaml", Kind: plan.Remove},
+			{Path: "/etc/crictl.yaml", Kind: plan.Remove, Why: "nothing reads it any more"},
+			{Path: "/etc/systemd/system/docker.service.d", Kind: plan.Create},
 		},
 		Findings: []v1alpha1.Finding{
 			{ID: "R003", Severity: v1alpha1.SeverityFixable, Message: "containerd's configuration disables the CRI plugin", Evidence: []string{"/etc/containerd/config.toml:1"}},
@@ -65,4 +66,11 @@ func TestPlan(t *testing.T) {
 		s.Plan(examplePlan(), false)
 		s.golden(t, "plan-ascii")
 	})
+}
+
+func TestFindingsAndChanges(t *testing.T) {
+	s := newScreen(false, false, false)
+	s.Findings("worker-3", examplePlan().Findings)
+	s.Changes("worker-3", "r-80aa0003", examplePlan().Diffs[:1])
+	s.golden(t, "findings-changes")
 }
