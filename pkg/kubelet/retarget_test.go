@@ -32,7 +32,7 @@ const (
 
 func TestRetarget(t *testing.T) {
 	kubeadmEnv := func(flags string) string { return "KUBELET_KUBEADM_ARGS=\"" + flags + "\"\n" }
-	spray := func(in layout, old, new string) string { return strings.Replace(in.files[kubesprayEnv], old, new, 1) }
+	spray := func(in layout, old, text string) string { return strings.Replace(in.files[kubesprayEnv], old, text, 1) }
 	for _, c := range []struct {
 		name     string
 		in       layout
