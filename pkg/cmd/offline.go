@@ -97,7 +97,7 @@ func (p *program) planFromFacts(o *switchOptions) error {
 
 // planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules refuse it.
 func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, bool, error) {
-	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket})
+	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket, Ignore: o.run.engine.Ignore})
 	var nothing *plan.NothingError
 	var refused *plan.RefusedError
 	switch {

@@ -26,7 +26,7 @@ func Build(f *v1alpha1.Facts, g Goal) (*v1alpha1.Plan, error) {
 		return nil, &NothingError{Runtime: b.to.Ref(f, v)}
 	}
 	b.findings = check.Switch(f, v, g.To)
-	if refused(b.findings) {
+	if refused(b.findings, b.goal.Ignore...) {
 		return nil, &RefusedError{Findings: b.findings}
 	}
 	if b.from, err = runtimes.Get(runtimes.Serving(v)); err != nil {
@@ -35,8 +35,10 @@ func Build(f *v1alpha1.Facts, g Goal) (*v1alpha1.Plan, error) {
 	return b.build()
 }
 
-func refused(findings []v1alpha1.Finding) bool {
-	return slices.ContainsFunc(findings, func(x v1alpha1.Finding) bool { return x.Severity == v1alpha1.SeverityError })
+func refused(findings []v1alpha1.Finding, ignored ...string) bool {
+	return slices.ContainsFunc(findings, func(x v1alpha1.Finding) bool {
+		return x.Severity == v1alpha1.SeverityError && !slices.Contains(ignored, x.ID)
+	})
 }
 
 // builder collects the two photographs.
@@ -64,7 +66,7 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 		return nil, fmt.Errorf("changing the kubelet's endpoint: %w", err)
 	}
 	b.findings = slices.Concat(b.findings, lost, notes, more)
-	if refused(b.findings) {
+	if refused(b.findings, b.goal.Ignore...) {
 		return nil, &RefusedError{Findings: b.findings}
 	}
 	staging := b.to.Staging(b.f, configured)

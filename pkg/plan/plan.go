@@ -19,6 +19,8 @@ type Goal struct {
 	To v1alpha1.RuntimeName
 	// KubeadmAnnotation is the value of the node's annotation kubeadm.alpha.kubernetes.io/cri-socket; empty: absent.
 	KubeadmAnnotation string
+	// Ignore are the IDs of error findings that shall not refuse the plan.
+	Ignore []string
 }
 
 // Kind says what happens to a path: it is created, changed or removed.

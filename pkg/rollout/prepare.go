@@ -41,7 +41,9 @@ func (e *Engine) Prepare(ctx context.Context, node string, to v1alpha1.RuntimeNa
 			return err
 		}
 		p.step(stepPlan, "deciding what to do")
-		made, err := e.decide.build(p.facts, plan.Goal{Run: p.run, To: to, KubeadmAnnotation: p.node.Annotations[cluster.KubeadmSocketAnnotation]})
+		made, err := e.decide.build(p.facts, plan.Goal{
+			Run: p.run, To: to, KubeadmAnnotation: p.node.Annotations[cluster.KubeadmSocketAnnotation], Ignore: e.opts.Ignore,
+		})
 		if _, there := errors.AsType[*plan.NothingError](err); there {
 			p.upToDate = true
 			return nil
