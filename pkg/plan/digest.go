@@ -37,8 +37,7 @@ var allowed = []string{
 	"/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml",
 }
 
-// Allowed reports whether a plan may write the path. The kubelet's own configuration may lie elsewhere in /etc or
-// below its directory, as YAML or as an environment file.
+// Allowed reports whether a plan may write the path.
 func Allowed(name string) bool {
 	if !path.IsAbs(name) || path.Clean(name) != name {
 		return false
@@ -48,10 +47,10 @@ func Allowed(name string) bool {
 			return true
 		}
 	}
-	if strings.HasPrefix(name, "/etc/") || strings.HasPrefix(name, "/var/lib/kubelet/") {
-		switch path.Ext(name) {
-		case ".yaml", ".yml", ".conf", ".env":
-			return strings.Contains(path.Base(path.Dir(name))+"/"+path.Base(name), "kubelet")
+	// Where the kubelet's own command line names another file, the agent asks that command line.
+	for _, dir := range []string{"/etc/kubernetes/", "/etc/kubelet", "/var/lib/kubelet/"} {
+		if strings.HasPrefix(name, dir) && slices.Contains([]string{".yaml", ".yml", ".conf", ".json", ".env"}, path.Ext(name)) {
+			return true
 		}
 	}
 	return false

@@ -164,11 +164,11 @@ func Compose(views []v1alpha1.RunView) (v1alpha1.RunView, error) {
 			}
 			out.Contents[sum] = content
 		}
+		before, after := joinedUnits(older.Plan, out.Plan)
 		out.Plan.Before = joined(older.Plan.Before, out.Plan.Before)
 		out.Plan.After = joined(out.Plan.After, older.Plan.After)
+		out.Plan.Before.Units, out.Plan.After.Units = before, after
 		out.Plan.From = older.Plan.From
-		out.Plan.Before.Runtime = older.Plan.From
-		out.Plan.Before.Units, out.Plan.After.Units = joinedUnits(older.Plan.Before.Units, out.Plan.Before.Units, out.Plan.After.Units, older.Plan.After.Units)
 		out.Plan.KubeadmSocketBefore = older.Plan.KubeadmSocketBefore
 		if out.Plan.KubeadmSocket == "" {
 			out.Plan.KubeadmSocket = older.Plan.KubeadmSocket
@@ -198,8 +198,8 @@ func joined(first, second v1alpha1.State) v1alpha1.State {
 	return v1alpha1.State{Files: sortedFiles(files), Units: first.Units, Runtime: first.Runtime}
 }
 
-// joinedUnits are the units of all runs in start order: as they were before the oldest and after the newest.
-func joinedUnits(oldest, newestBefore, newestAfter, oldestAfter []v1alpha1.UnitState) (before, after []v1alpha1.UnitState) {
+// joinedUnits are the units of both runs in start order: as they were before the older and after the newer.
+func joinedUnits(older, newer v1alpha1.Plan) (before, after []v1alpha1.UnitState) {
 	active := func(name string, lists ...[]v1alpha1.UnitState) (state, known bool) {
 		for _, list := range lists {
 			for _, u := range list {
@@ -211,11 +211,11 @@ func joinedUnits(oldest, newestBefore, newestAfter, oldestAfter []v1alpha1.UnitS
 		return false, false
 	}
 	for _, name := range unitOrder {
-		was, known := active(name, oldest, newestBefore)
+		was, known := active(name, older.Before.Units, newer.Before.Units)
 		if !known {
 			continue
 		}
-		is, _ := active(name, newestAfter, oldestAfter)
+		is, _ := active(name, newer.After.Units, older.After.Units)
 		before = append(before, v1alpha1.UnitState{Name: name, Active: was})
 		after = append(after, v1alpha1.UnitState{Name: name, Active: is})
 	}

@@ -13,6 +13,9 @@ func (b *builder) put(after v1alpha1.FileState) error {
 	if _, ok := b.after[after.Path]; ok {
 		return fmt.Errorf("%s would be written twice", after.Path)
 	}
+	if !Allowed(after.Path) {
+		return fmt.Errorf("%s would have to be changed, which lies outside of what may be: %s", after.Path, after.Why)
+	}
 	before, err := b.now(after.Path)
 	if err != nil {
 		return err
@@ -111,7 +114,7 @@ func readSet(f *v1alpha1.Facts, p *v1alpha1.Plan) v1alpha1.ReadSet {
 			}
 		}
 	}
-	if f.Kubelet.Exe != "" {
+	if f.Kubelet.Exe != "" && f.Kubelet.Version != "" {
 		r.Binaries[f.Kubelet.Exe] = f.Kubelet.Version
 	}
 	return r

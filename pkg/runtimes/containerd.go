@@ -94,12 +94,7 @@ func containerdWants(f *v1alpha1.Facts, w *wants) {
 		}
 		w.stat(path.Join(path.Dir(name), "conf.d"), path.Join(path.Dir(name), "conf.d", ctdDropIn))
 	}
-	if b := f.Runtime(v1alpha1.Containerd).Binaries["containerd"]; b.Path != "" {
-		if w.want.Commands == nil {
-			w.want.Commands = map[v1alpha1.RuntimeName][]string{}
-		}
-		w.want.Commands[v1alpha1.Containerd] = []string{b.Path, "--config", main, "config", "dump"}
-	}
+	w.command(v1alpha1.Containerd, f.Runtime(v1alpha1.Containerd).Binaries["containerd"].Path, [][2]string{{"--config", main}}, "config", "dump")
 	for _, dir := range readContainerd(f).registryDirs() {
 		w.stat(dir)
 		for _, host := range w.dir(dir) {

@@ -79,12 +79,7 @@ func crioWants(f *v1alpha1.Facts, w *wants) {
 	w.file("/usr/share/containers/storage.conf")
 	certWants(w, containerCerts)
 	certWants(w, dockerCerts)
-	if b := f.Runtime(v1alpha1.CRIO).Binaries["crio"]; b.Path != "" {
-		if w.want.Commands == nil {
-			w.want.Commands = map[v1alpha1.RuntimeName][]string{}
-		}
-		w.want.Commands[v1alpha1.CRIO] = []string{b.Path, "--config", main, "--config-dir", dir, "config"}
-	}
+	w.command(v1alpha1.CRIO, f.Runtime(v1alpha1.CRIO).Binaries["crio"].Path, [][2]string{{"--config", main}, {"--config-dir", dir}}, "config")
 }
 
 // tree asks for all files below a directory. What is a directory itself is known only after it was looked at.

@@ -19,6 +19,7 @@ func newWants(f *v1alpha1.Facts) *wants { return &wants{f: f} }
 
 // file asks for contents and returns the content where it is known.
 func (w *wants) file(name string) (string, bool) {
+	name = path.Clean(name)
 	x, ok := w.f.File(name)
 	if !ok {
 		add(&w.want.Files, name)
@@ -29,6 +30,7 @@ func (w *wants) file(name string) (string, bool) {
 
 func (w *wants) stat(names ...string) {
 	for _, name := range names {
+		name = path.Clean(name)
 		if _, ok := w.f.File(name); !ok && !slices.Contains(w.want.Files, name) {
 			add(&w.want.Stats, name)
 		}
@@ -37,6 +39,7 @@ func (w *wants) stat(names ...string) {
 
 // dir asks for a listing and returns the paths of its entries.
 func (w *wants) dir(name string) []string {
+	name = path.Clean(name)
 	x, ok := w.f.Dir(name)
 	if !ok {
 		add(&w.want.Dirs, name)
@@ -101,6 +104,28 @@ func (w *wants) common() {
 			w.dir(dir)
 		}
 	}
+}
+
+// command asks for a runtime's own dump of its configuration, with flags for those of its paths that exist: one that is
+// named must be there. It waits until that is known.
+func (w *wants) command(name v1alpha1.RuntimeName, binary string, paths [][2]string, words ...string) {
+	if binary == "" {
+		return
+	}
+	argv := []string{binary}
+	for _, p := range paths {
+		x, ok := w.f.File(path.Clean(p[1]))
+		if !ok {
+			return
+		}
+		if x.Type != v1alpha1.Absent {
+			argv = append(argv, p[0], p[1])
+		}
+	}
+	if w.want.Commands == nil {
+		w.want.Commands = map[v1alpha1.RuntimeName][]string{}
+	}
+	w.want.Commands[name] = append(argv, words...)
 }
 
 func add(list *[]string, name string) {

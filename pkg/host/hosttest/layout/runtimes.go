@@ -41,7 +41,7 @@ func (b *builder) containerdNode(serves bool) {
 	p := hosttest.Containerd(b.containerd)
 	p.CRI.RuntimeVersion = b.containerd
 	p.CRI.SandboxImage = b.pauseImage()
-	p.SpeaksBoth = minorVersion(b.containerd) < 200 && minorVersion(b.containerd) >= 106
+	p.SpeaksBoth = minorVersion(b.containerd) < 200 // 1.4 and 1.5 speak v1alpha2 alone
 	if minorVersion(b.containerd) >= 200 {
 		p.CRI.CgroupDriver, p.CRI.SandboxImage = "systemd", ""
 	}
@@ -126,7 +126,7 @@ func (b *builder) dockerNode(serves bool) {
 		b.write(dir+"cri-docker.socket", criDockerSocket)
 		cri := hosttest.CRIDockerd(b.criDockerd, b.docker)
 		cri.CRI.SandboxImage = b.dockerPause()
-		cri.SpeaksBoth = minorVersion(b.criDockerd) >= 3 && !strings.HasPrefix(b.criDockerd, "0.4.2") && !strings.HasPrefix(b.criDockerd, "0.4.3")
+		cri.SpeaksBoth = !strings.HasPrefix(b.criDockerd, "0.4.2") && !strings.HasPrefix(b.criDockerd, "0.4.3")
 		if strings.HasPrefix(b.criDockerd, "0.4") {
 			cri.CRI.CgroupDriver = "systemd"
 		}
