@@ -64,7 +64,7 @@ func explain(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the API server doesn't accept the credentials of this kubeconfig: %w", err)
 	case errors.As(err, &denied):
-		return fmt.Errorf("%w\nWhoever administrates the cluster can grant that with:\n\n%s", denied, denied.YAML())
+		return fmt.Errorf("%w\nNo node was changed. Whoever administrates the cluster can grant that with:\n\n%s", denied, denied.YAML())
 	case errors.As(err, &reach):
 		at, parseErr := url.Parse(reach.URL)
 		if parseErr != nil {

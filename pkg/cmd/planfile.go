@@ -176,7 +176,7 @@ func (p *program) applyPlans(ctx context.Context, o *switchOptions) error {
 	if o.dryRun == dryRunClient {
 		return p.showPlans(o, plans)
 	}
-	s, err := p.newSession(ctx, o.run)
+	s, err := p.newSession(ctx, o.run, fmt.Sprintf("switch NODE --to %s --dry-run=server", plans[0].To.Name))
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (f *rollbackFlags) toOptions(args []string, p *program) (*rollbackOptions, 
 
 // rollback takes nodes back.
 func (p *program) rollback(ctx context.Context, o *rollbackOptions) error {
-	s, err := p.newSession(ctx, o.run)
+	s, err := p.newSession(ctx, o.run, "rollback NODE --dry-run=server")
 	if err != nil {
 		return err
 	}

@@ -27,18 +27,21 @@ type session struct {
 	plans    []*v1alpha1.Plan
 	// back: nodes go back to what was before.
 	back bool
+	// again is the command, behind the program's name, that looks whether a refused node would go now; NODE in it is
+	// the node.
+	again string
 	done chan struct{}
 }
 
 type prepareFunc = func(ctx context.Context, node string) (*rollout.Prepared, error)
 
-func (p *program) newSession(ctx context.Context, o *runOptions) (*session, error) {
+func (p *program) newSession(ctx context.Context, o *runOptions, again string) (*session, error) {
 	u := p.ui()
 	client, config, err := p.clients(u)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{p: p, o: o, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
+	s := &session{p: p, o: o, again: again, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
 	options := o.engine
 	options.Ended = s.ended
 	s.engine = rollout.New(client, config, options, func(e rollout.Event) { s.progress.Event(event(e)) })
@@ -132,6 +135,9 @@ func (s *session) run(ctx context.Context, nodes []string, prepare prepareFunc, 
 // ended prints how it ended for one node.
 func (s *session) ended(r rollout.Result) {
 	s.progress.Done(r.Node)
+	if r.Outcome == rollout.Refused && r.Next == "" {
+		r.Next = s.p.Name + " " + strings.ReplaceAll(s.again, "NODE", r.Node) + "   (when that is mended)"
+	}
 	s.ui.Result(result(r), s.o.format == "")
 }
 

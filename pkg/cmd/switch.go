@@ -200,7 +200,7 @@ func (p *program) runSwitch(ctx context.Context, o *switchOptions) error {
 	case o.plan != "":
 		return p.applyPlans(ctx, o)
 	}
-	s, err := p.newSession(ctx, o.run)
+	s, err := p.newSession(ctx, o.run, fmt.Sprintf("switch NODE --to %s --dry-run=server", o.to))
 	if err != nil {
 		return err
 	}
