@@ -95,7 +95,10 @@ type storageLayer struct {
 // compressed ones, so a manifest is written that names the uncompressed: the configuration, and with it the image's ID, is
 // the same; the manifest's digest isn't.
 func (s linuxStores) imageStorage(ctx context.Context, ref imageref.Ref) (*StoredImage, error) {
-	store := s.store(ctx)
+	return storedImage(s.store(ctx), ref)
+}
+
+func storedImage(store string, ref imageref.Ref) (*StoredImage, error) {
 	image, err := findStorageImage(store, ref)
 	if err != nil {
 		return nil, err

@@ -196,6 +196,8 @@ func (m *manager) ended(u *unitState, err error) {
 	case restart == "always" || err != nil && restart == "on-failure":
 		u.set(m.n, "activating", "auto-restart")
 		u.due = m.n.clock.now().Add(max(delay(u.def, "Service.RestartSec"), 100*time.Millisecond))
+	case err != nil && u.transient != nil:
+		delete(m.units, u.def.name) // CollectMode=inactive-or-failed
 	case err != nil:
 		u.set(m.n, "failed", "failed")
 	case u.def.last("Service.RemainAfterExit") == "yes":

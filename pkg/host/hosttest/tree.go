@@ -96,9 +96,10 @@ func (t *tree) follow(p string) (*inode, string, error) {
 
 func (t *tree) children(dir string) []string {
 	var names []string
+	prefix := strings.TrimSuffix(dir, "/") + "/"
 	for p := range t.now {
-		if p != "/" && path.Dir(p) == dir {
-			names = append(names, path.Base(p))
+		if name, ok := strings.CutPrefix(p, prefix); ok && name != "" && !strings.Contains(name, "/") {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
