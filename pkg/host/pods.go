@@ -29,7 +29,7 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}
-	namespace, err := p.procs.pidNamespace(1)
+	namespace, err := p.procs.ownNamespace()
 	if err != nil {
 		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}

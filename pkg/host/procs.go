@@ -30,7 +30,7 @@ func (p linuxProcs) Find(names ...string) ([]v1alpha1.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	namespace, err := p.pidNamespace(1)
+	namespace, err := p.ownNamespace()
 	if err != nil {
 		return nil, err
 	}
@@ -193,4 +193,9 @@ func (p linuxProcs) ended(pid int) bool {
 
 func (p linuxProcs) pidNamespace(pid int) (string, error) {
 	return os.Readlink(p.path(pid, "ns/pid"))
+}
+
+// ownNamespace is the host's: this program enters it before it does anything.
+func (p linuxProcs) ownNamespace() (string, error) {
+	return os.Readlink(filepath.Join(p.root, "self/ns/pid"))
 }

@@ -1,0 +1,153 @@
+package host
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clientCert makes a certificate and its key in one file, as the kubelet keeps its own.
+func clientCert(t *testing.T) (pemBytes []byte, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "system:node:a", Organization: []string{"system:nodes"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(cert)
+	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), pool
+}
+
+func TestAPI(t *testing.T) {
+	pair, pool := clientCert(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusConflict)
+		_, _ = fmt.Fprintf(w, "%s %s %s %s %s", r.TLS.PeerCertificates[0].Subject.CommonName, r.Method, r.URL, r.Header.Get("Content-Type"), body)
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(dir+"/pair.pem", pair, 0o600), os.WriteFile(dir+"/ca.crt", ca, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	const config = `apiVersion: v1
+kind: Config
+current-context: default
+contexts:
+- {name: other, context: {cluster: nowhere, user: nobody}}
+- {name: default, context: {cluster: default, user: me}}
+clusters:
+- {name: nowhere, cluster: {server: "https://127.0.0.1:1"}}
+- name: default
+  cluster:
+    server: %s/
+    %s
+users:
+- name: me
+  user:
+    %s
+`
+	b64 := base64.StdEncoding.EncodeToString
+	for _, c := range []struct{ name, cluster, user string }{
+		{"files", "certificate-authority: " + dir + "/ca.crt", "{client-certificate: " + dir + "/pair.pem, client-key: " + dir + "/pair.pem}"},
+		{"relative files", "certificate-authority: ca.crt", "{client-certificate: pair.pem, client-key: pair.pem}"},
+		{"inline", "certificate-authority-data: " + b64(ca), "{client-certificate-data: " + b64(pair) + ", client-key-data: " + b64(pair) + "}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kubeconfig := filepath.Join(dir, "kubelet.conf")
+			text := fmt.Sprintf(config, server.URL, c.cluster, c.user)
+			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, body, err := newHTTP().Do(t.Context(), kubeconfig, "PATCH", "/api/v1/nodes/a?x=1", "application/merge-patch+json", []byte("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "system:node:a PATCH /api/v1/nodes/a?x=1 application/merge-patch+json {}"; code != http.StatusConflict || string(body) != want {
+				t.Errorf("%d %s", code, body)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"no such context":  "current-context: x\n",
+		"not YAML":         "\t{",
+		"no authority":     strings.Replace(fmt.Sprintf(config, server.URL, "certificate-authority-data: eA==", "{}"), "eA==", "eA==", 1),
+		"missing key":      fmt.Sprintf(config, server.URL, "certificate-authority: ca.crt", "{client-certificate: pair.pem, client-key: nowhere.pem}"),
+		"unknown server":   fmt.Sprintf(config, server.URL, "tls-server-name: other.example", "{client-certificate: pair.pem, client-key: pair.pem}"),
+		"without a server": fmt.Sprintf(config, "", "{}", "{}"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			kubeconfig := filepath.Join(dir, "bad.conf")
+			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if code, _, err := newHTTP().Do(t.Context(), kubeconfig, "GET", "/", "", nil); err == nil {
+				t.Errorf("answered %d", code)
+			}
+		})
+	}
+}
+
+func TestHealthzAndServe(t *testing.T) {
+	h := newHTTP()
+	code := http.StatusOK
+	address, stop, err := h.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(address, "127.0.0.1:") {
+		t.Errorf("listens at %s", address)
+	}
+	if !h.Healthz(t.Context(), "http://"+address+"/healthz") {
+		t.Error("200 isn't healthy")
+	}
+	code = http.StatusInternalServerError
+	if h.Healthz(t.Context(), "http://"+address+"/healthz") {
+		t.Error("500 is healthy")
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if h.Healthz(t.Context(), "http://"+address+"/healthz") {
+		t.Error("healthy after its end")
+	}
+}
