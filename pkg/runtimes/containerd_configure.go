@@ -202,7 +202,7 @@ func (e *ctdEdit) matchCNI(c *changes, f *v1alpha1.Facts, s v1alpha1.Settings) {
 	if bins := e.binDirs(); lacksPlugins(f, bins, s.CNIBinDirs) {
 		c.note(fixable(CNIDirs, "", "containerd would look for network plugins in %s, the cluster's are in %s", strings.Join(bins, ", "), strings.Join(s.CNIBinDirs, ", ")))
 		if list, _ := e.explicit(ctdCNI, "bin_dirs"); list != nil || e.mainVersion() > 2 && !before(e.version, 2, 1, 0) {
-			e.set("the cluster's network plugins", ctdCNI, cleaned(s.CNIBinDirs), "bin_dirs")
+			e.set("the cluster's network plugins", ctdCNI, cleaned(unique(slices.Concat(s.CNIBinDirs, bins))), "bin_dirs")
 		} else {
 			e.set("the cluster's network plugins", ctdCNI, path.Clean(s.CNIBinDirs[0]), "bin_dir")
 		}

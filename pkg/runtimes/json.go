@@ -28,6 +28,8 @@ func jsonSet(content, key string, value any) ([]edit.Splice, error) {
 		s = edit.Splice{Start: start, End: end, Text: encoded}
 	case jsonEmpty(content):
 		s = edit.Splice{Start: open, End: strings.LastIndexByte(content, '}'), Text: "\n  \"" + key + "\": " + encoded + "\n"}
+	case !strings.HasPrefix(strings.TrimLeft(content[open:], " \t\r"), "\n"):
+		s = edit.Splice{Start: open, End: open, Text: "\"" + key + "\": " + encoded + ", "}
 	default:
 		s = edit.Splice{Start: open, End: open, Text: "\n" + jsonIndent(content[open:]) + "\"" + key + "\": " + encoded + ","}
 	}
