@@ -88,11 +88,12 @@ func applyUnit(run string) string    { return "kubectl-runtime-apply-" + run + "
 func rollbackUnit(run string) string { return "kubectl-runtime-rollback-" + run + ".service" }
 func stagingUnit(run string) string  { return "kubectl-runtime-staging-" + run + ".service" }
 
-// launch starts a unit of this binary. It comes back when it is killed, and then decides by the phase.
+// launch starts a unit of this binary. One that changes the node comes back when it is killed, and then decides by the
+// phase; one that only stages has nothing to come back for.
 func (a *Agent) launch(ctx context.Context, name, what, run string, stdin []byte) error {
 	err := a.Machine.Units.StartTransient(ctx, host.Transient{
 		Name: name, Description: "kubectl runtime: " + what + " " + run, Argv: []string{a.Binary, "run", what, run},
-		RestartOnFailure: true, Stdin: stdin,
+		RestartOnFailure: what != "stage", Stdin: stdin,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the unit that is to %s: %w", what, err)

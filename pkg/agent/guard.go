@@ -106,8 +106,8 @@ func (a *Agent) early(p *v1alpha1.Plan) []piece {
 }
 
 // install puts pieces on the disk and makes PID 1 read them. What it makes is noted first, so that it goes again.
-func (a *Agent) install(ctx context.Context, run string, pieces []piece) error {
-	made, _, err := a.made(run)
+func (a *Agent) install(ctx context.Context, pieces []piece) error {
+	made, _, err := a.made()
 	if err != nil {
 		return err
 	}
@@ -122,13 +122,7 @@ func (a *Agent) install(ctx context.Context, run string, pieces []piece) error {
 			missing = append(missing, dir)
 		}
 	}
-	for _, dir := range missing {
-		if !slices.Contains(made, dir) {
-			made = append(made, dir)
-		}
-	}
-	// The note also says that something of ours stands at all: tidy begins and ends with it.
-	if err := a.note(run, made); err != nil {
+	if err := a.note(append(made, missing...)); err != nil {
 		return err
 	}
 	for _, dir := range missing {
@@ -147,11 +141,13 @@ func (a *Agent) install(ctx context.Context, run string, pieces []piece) error {
 	return nil
 }
 
-func notePath(run string) string { return path.Join(journal.Dir, "runs", run, "made.json") }
+// notePath names the note that says that something of ours stands in the system's directories, and which of them are ours
+// whole. It is written before the first piece and removed after the last.
+const notePath = journal.Dir + "/guard.json"
 
-// made are the directories that install has made for the run, and whether there is a note at all.
-func (a *Agent) made(run string) (dirs []string, noted bool, err error) {
-	data, err := a.Machine.Files.Read(notePath(run), fileLimit)
+// made are the directories that install has made, and whether there is a note at all.
+func (a *Agent) made() (dirs []string, noted bool, err error) {
+	data, err := a.Machine.Files.Read(notePath, fileLimit)
 	if errors.Is(err, host.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -159,29 +155,27 @@ func (a *Agent) made(run string) (dirs []string, noted bool, err error) {
 		return nil, false, fmt.Errorf("reading what was made: %w", err)
 	}
 	if err := json.Unmarshal(data, &dirs); err != nil {
-		return nil, false, &journal.CorruptError{Path: notePath(run), Err: err}
+		return nil, false, fmt.Errorf("%s can't be read: %w", notePath, err)
 	}
 	return dirs, true, nil
 }
 
-func (a *Agent) note(run string, dirs []string) error {
-	if dirs == nil {
-		dirs = []string{}
-	}
-	data, err := json.Marshal(dirs)
+func (a *Agent) note(dirs []string) error {
+	slices.Sort(dirs)
+	data, err := json.Marshal(append([]string{}, slices.Compact(dirs)...))
 	if err != nil {
 		return err
 	}
-	want := v1alpha1.FileState{Path: notePath(run), Type: v1alpha1.Regular, Mode: 0o600}
-	if err := a.Machine.Files.Put(notePath(run), want, data); err != nil {
+	want := v1alpha1.FileState{Path: notePath, Type: v1alpha1.Regular, Mode: 0o600}
+	if err := a.Machine.Files.Put(notePath, want, data); err != nil {
 		return fmt.Errorf("noting what is made: %w", err)
 	}
 	return nil
 }
 
 // armWatcher installs and starts the watcher.
-func (a *Agent) armWatcher(ctx context.Context, run string) error {
-	if err := a.install(ctx, run, a.watcher()); err != nil {
+func (a *Agent) armWatcher(ctx context.Context) error {
+	if err := a.install(ctx, a.watcher()); err != nil {
 		return err
 	}
 	if err := a.Machine.Units.Start(ctx, recoverTimer); err != nil {
@@ -192,7 +186,7 @@ func (a *Agent) armWatcher(ctx context.Context, run string) error {
 
 // armEarly installs the early unit and lets it run once, in vain, so that starting the kubelet doesn't run it again.
 func (a *Agent) armEarly(ctx context.Context, p *v1alpha1.Plan) error {
-	if err := a.install(ctx, p.Run, a.early(p)); err != nil {
+	if err := a.install(ctx, a.early(p)); err != nil {
 		return err
 	}
 	if err := a.Machine.Units.Start(ctx, earlyUnit); err != nil {
@@ -201,28 +195,15 @@ func (a *Agent) armEarly(ctx context.Context, p *v1alpha1.Plan) error {
 	return nil
 }
 
-// disarmEarly removes the early unit; stands is the photograph that the run ends in.
-func (a *Agent) disarmEarly(ctx context.Context, p *v1alpha1.Plan, stands v1alpha1.State) error {
-	return a.uninstall(ctx, p.Run, a.early(p), stands, earlyUnit)
-}
-
-// disarmWatcher removes the watcher: the last act of a run, because until then it would finish what stays.
-func (a *Agent) disarmWatcher(ctx context.Context, p *v1alpha1.Plan, stands v1alpha1.State) error {
-	pieces := a.watcher()
-	slices.Reverse(pieces)
-	return a.uninstall(ctx, p.Run, pieces, stands, recoverTimer)
-}
-
-// uninstall removes pieces, the directories that they alone needed, and then the unit from PID 1's memory. While files
-// stay, the unit keeps running: who dies here is succeeded.
-func (a *Agent) uninstall(ctx context.Context, run string, pieces []piece, stands v1alpha1.State, unit string) error {
-	made, _, err := a.made(run)
+// uninstall removes pieces and the directories that were made for them, unless stands shows those, and then the unit from
+// PID 1's memory. While files stay, the unit keeps running: who dies here is succeeded.
+func (a *Agent) uninstall(ctx context.Context, pieces []piece, stands v1alpha1.State, unit string) error {
+	made, _, err := a.made()
 	if err != nil {
 		return err
 	}
-	kept := map[string]v1alpha1.FileType{}
-	for _, f := range stands.Files {
-		kept[f.Path] = f.Type
+	if err := a.Machine.Files.Sweep(paths(pieces)...); err != nil {
+		return fmt.Errorf("removing what an interrupted write left: %w", err)
 	}
 	changed := false
 	for _, p := range pieces {
@@ -237,14 +218,15 @@ func (a *Agent) uninstall(ctx context.Context, run string, pieces []piece, stand
 			}
 		}
 		dir := path.Dir(p.path)
-		if kind, known := kept[dir]; kind == v1alpha1.Absent && known || !known && slices.Contains(made, dir) {
-			if err := a.Machine.Files.Put(dir, v1alpha1.FileState{Path: dir, Type: v1alpha1.Absent}, nil); err != nil {
-				return fmt.Errorf("removing %s: %w", dir, err)
-			}
+		wanted := slices.ContainsFunc(stands.Files, func(f v1alpha1.FileState) bool {
+			return f.Path == dir && f.Type == v1alpha1.Directory
+		})
+		if wanted || !slices.Contains(made, dir) {
+			continue
 		}
-	}
-	if err := a.Machine.Files.Sweep(paths(pieces)...); err != nil {
-		return err
+		if err := a.Machine.Files.Put(dir, v1alpha1.FileState{Path: dir, Type: v1alpha1.Absent}, nil); err != nil {
+			return fmt.Errorf("removing %s: %w", dir, err)
+		}
 	}
 	u, err := a.Machine.Units.Show(ctx, unit)
 	if err != nil {

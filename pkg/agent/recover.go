@@ -157,7 +157,7 @@ func (a *Agent) rearm(ctx context.Context, p *v1alpha1.Plan) error {
 	if err != nil || f.Type != v1alpha1.Absent {
 		return err
 	}
-	return errors.Join(a.armWatcher(ctx, p.Run), a.armEarly(ctx, p))
+	return errors.Join(a.armWatcher(ctx), a.armEarly(ctx, p))
 }
 
 // ignorePhase forgives that another process has changed the phase: the next look at the record tells what to do.

@@ -47,17 +47,18 @@ func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 		Restores: p.Restores, Phase: v1alpha1.PhaseStaging, By: req.By, Boot: a.Machine.Clock.Boot(),
 		StageTimeout: orElse(req.StageTimeout, defaultStage), Restore: req.Restore, PlanDigest: p.Digest, Agent: path.Base(a.Binary),
 	}
-	if err := j.Create(run, p); err != nil {
+	wanted, err := json.Marshal(req.Images)
+	if err != nil {
 		return err
 	}
-	wanted, err := json.Marshal(req.Images)
-	if err == nil {
-		err = a.armWatcher(ctx, p.Run)
+	// The watcher first: there is no moment at which nobody would take the run over.
+	if err := a.armWatcher(ctx); err != nil {
+		return errors.Join(err, a.tidy(ctx))
 	}
-	if err == nil {
-		err = a.launch(ctx, stageUnit(p.Run), "stage", p.Run, wanted)
+	if err := j.Create(run, p); err != nil {
+		return errors.Join(err, a.tidy(ctx))
 	}
-	if err != nil {
+	if err := a.launch(ctx, stageUnit(p.Run), "stage", p.Run, wanted); err != nil {
 		return errors.Join(err, a.giveUp(ctx, p.Run, err.Error()))
 	}
 	return a.tell(p.Run, resp)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -18,23 +17,18 @@ const keptRuns = 5
 // tidy puts away what runs that act no more have left: staging, the early unit and, when nobody needs it any longer, the
 // watcher. It may be called at any time by who holds the actor's lock.
 func (a *Agent) tidy(ctx context.Context) error {
+	_, noted, err := a.made()
+	if err != nil || !noted {
+		return err
+	}
 	runs, err := a.journal().Runs()
 	if err != nil {
 		return err
 	}
-	var done []*v1alpha1.Plan
-	var states []v1alpha1.State
 	needed := false
 	for _, r := range runs {
-		_, noted, err := a.made(r.ID)
-		if err != nil {
-			return err
-		}
-		switch {
-		case r.Phase.Open() && r.Phase != v1alpha1.PhaseStuck:
+		if r.Phase.Open() && r.Phase != v1alpha1.PhaseStuck {
 			needed = true
-			continue
-		case !noted:
 			continue
 		}
 		p, err := a.journal().Plan(r.ID)
@@ -45,25 +39,27 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if r.Phase == v1alpha1.PhaseConfirmed {
 			stands = p.After
 		}
-		if err := errors.Join(a.clearStaging(ctx, r.ID), a.disarmEarly(ctx, p, stands)); err != nil {
+		if err := a.clearStaging(ctx, r.ID); err != nil {
+			return err
+		}
+		if err := a.uninstall(ctx, a.early(p), stands, earlyUnit); err != nil {
 			return err
 		}
 		if !a.restored(ctx, r, p) {
 			needed = true
 		}
-		done, states = append(done, p), append(states, stands)
 	}
 	if needed {
 		return nil
 	}
-	for k, p := range done {
-		if err := a.disarmWatcher(ctx, p, states[k]); err != nil {
-			return err
-		}
-		note := notePath(p.Run)
-		if err := a.Machine.Files.Put(note, v1alpha1.FileState{Path: note, Type: v1alpha1.Absent}, nil); err != nil {
-			return fmt.Errorf("closing the run's books: %w", err)
-		}
+	// The last act: until then the watcher would finish what stays.
+	pieces := a.watcher()
+	slices.Reverse(pieces)
+	if err := a.uninstall(ctx, pieces, v1alpha1.State{}, recoverTimer); err != nil {
+		return err
+	}
+	if err := a.Machine.Files.Put(notePath, v1alpha1.FileState{Path: notePath, Type: v1alpha1.Absent}, nil); err != nil {
+		return fmt.Errorf("removing the note of what was made: %w", err)
 	}
 	return nil
 }
@@ -91,10 +87,40 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 	if err != nil {
 		return err
 	}
+	if err := a.endUnits(ctx); err != nil {
+		return err
+	}
 	if err := j.Collect(keptRuns); err != nil {
 		return err
 	}
 	return a.dropAgents(open)
+}
+
+// endUnits stops the units of runs that are over: one that was killed at its very end would be started again for ever once
+// its agent is gone.
+func (a *Agent) endUnits(ctx context.Context) error {
+	runs, err := a.journal().Runs()
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Phase.Open() {
+			continue
+		}
+		for _, name := range []string{stageUnit(r.ID), applyUnit(r.ID), rollbackUnit(r.ID)} {
+			u, err := a.Machine.Units.Show(ctx, name)
+			if err != nil {
+				return fmt.Errorf("asking for %s: %w", name, err)
+			}
+			if u.ActiveState == "inactive" || u.ActiveState == "failed" {
+				continue
+			}
+			if err := a.Machine.Units.Stop(ctx, name); err != nil {
+				return fmt.Errorf("stopping %s: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // acknowledge notes that the plugin has given back itself what the node would have given back alone.
