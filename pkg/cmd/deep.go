@@ -20,7 +20,12 @@ func (p *program) gather(ctx context.Context, u *ui.UI, client kubernetes.Interf
 	progress := u.Progress()
 	defer progress.Close()
 	engine := rollout.New(client, config, rollout.Options{Namespace: p.namespace(), Image: image, By: p.By, Program: p.Name, Abort: p.Abort},
-		func(e rollout.Event) { progress.Event(event(e)) })
+		func(e rollout.Event) {
+			progress.Event(event(e))
+			if e.Took > 0 && e.Step == 0 {
+				progress.Done(e.Node)
+			}
+		})
 	list := engine.Gather(ctx, nodeNames(nodes))
 	for _, g := range list {
 		var denied *cluster.DeniedError

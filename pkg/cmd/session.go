@@ -30,7 +30,7 @@ type session struct {
 	// again is the command, behind the program's name, that looks whether a refused node would go now; NODE in it is
 	// the node.
 	again string
-	done chan struct{}
+	done  chan struct{}
 }
 
 type prepareFunc = func(ctx context.Context, node string) (*rollout.Prepared, error)

@@ -67,7 +67,15 @@ func (e *Engine) gather(ctx context.Context, node *corev1.Node) (facts *v1alpha1
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	began := time.Now()
 	e.say(Event{Node: node.Name, Text: "looking at the node"})
+	defer func() {
+		if err == nil {
+			e.say(Event{Node: node.Name, Text: "looked at the node", Took: time.Since(began)})
+			return
+		}
+		e.say(Event{Node: node.Name, Text: "gave up looking at the node", Took: time.Since(began)})
+	}()
 	pod, err := e.start(ctx, node, hostpod.PurposeGather, 2*gatherLimit)
 	if err != nil {
 		return nil, err

@@ -248,7 +248,7 @@ func (d Deep) runs(now time.Time) [][]string {
 		if r.Phase == v1alpha1.PhaseApplied && r.DeadlineIn > 0 {
 			state += fmt.Sprintf(" (back in %s)", seconds(r.DeadlineIn))
 		}
-		rows = append(rows, []string{r.ID, join(string(r.From), r.FromVersion), join(string(r.To), r.ToVersion), state, age(r.Created, now), r.By, r.Reason})
+		rows = append(rows, []string{r.ID, join(string(r.From), r.FromVersion), join(string(r.To), r.ToVersion), state, age(r.Created, now), r.By, brief(r.Reason)})
 	}
 	return rows
 }

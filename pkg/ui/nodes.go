@@ -30,7 +30,7 @@ func NodeTable(nodes []v1alpha1.NodeStatus, now time.Time) *metav1.Table {
 		}
 		t.Rows = append(t.Rows, row(n.Metadata.Name, join(string(n.Runtime), n.RuntimeVersion),
 			strings.TrimPrefix(n.Endpoint, "unix://"), n.KubeletVersion, string(n.State), run, changed,
-			role, n.OSImage, n.Kernel, n.Architecture, clean(n.Reason)))
+			role, n.OSImage, n.Kernel, n.Architecture, brief(n.Reason)))
 	}
 	return t
 }
@@ -45,7 +45,7 @@ func RunTable(runs []v1alpha1.NodeRun, now time.Time) *metav1.Table {
 			outage = seconds(r.KubeletStarted.Sub(r.KubeletStopped))
 		}
 		t.Rows = append(t.Rows, row(r.Node, r.ID, join(string(r.From), r.FromVersion), join(string(r.To), r.ToVersion),
-			phaseWord(r.Phase), age(r.Created, now), clean(r.By), r.Restores, outage, clean(r.Reason)))
+			phaseWord(r.Phase), age(r.Created, now), clean(r.By), r.Restores, outage, brief(r.Reason)))
 	}
 	return t
 }
@@ -84,6 +84,15 @@ func row(cells ...string) metav1.TableRow {
 // join puts what there is of the words behind each other.
 func join(words ...string) string {
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+// brief is clean for a cell of a table: whole stories are told by -o yaml.
+func brief(s string) string {
+	const limit = 120
+	if runes := []rune(clean(s)); len(runes) > limit {
+		return strings.TrimRight(string(runes[:limit-1]), " ") + "…"
+	}
+	return clean(s)
 }
 
 func age(then, now time.Time) string {

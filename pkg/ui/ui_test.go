@@ -128,3 +128,12 @@ func TestColorFlag(t *testing.T) {
 		t.Errorf("auto colours what isn't a terminal (%v)", err)
 	}
 }
+
+func TestBrief(t *testing.T) {
+	if got := brief("a\nb"); got != "a b" {
+		t.Errorf("brief = %q", got)
+	}
+	if got := brief(strings.Repeat("ä", 121)); got != strings.Repeat("ä", 119)+"…" {
+		t.Errorf("brief = %q", got)
+	}
+}
