@@ -96,7 +96,7 @@ func writeArchive(ctx context.Context, w io.Writer, name string, stored *host.St
 		Config   string
 		RepoTags []string
 		Layers   []string
-	}{{Config: hex(doc.Config.Digest) + ".json", RepoTags: []string{name}}}
+	}{{Config: encoded(doc.Config.Digest) + ".json", RepoTags: []string{name}}}
 	written := map[string]bool{}
 	add := func(digest, file string) error {
 		if written[file] {
@@ -122,7 +122,7 @@ func writeArchive(ctx context.Context, w io.Writer, name string, stored *host.St
 		return err
 	}
 	for _, layer := range doc.Layers {
-		file := hex(layer.Digest) + ".tar"
+		file := encoded(layer.Digest) + ".tar"
 		if err := add(layer.Digest, file); err != nil {
 			return err
 		}
@@ -141,4 +141,4 @@ func writeArchive(ctx context.Context, w io.Writer, name string, stored *host.St
 	return out.Close()
 }
 
-func hex(digest string) string { return digest[strings.IndexByte(digest, ':')+1:] }
+func encoded(digest string) string { return digest[strings.IndexByte(digest, ':')+1:] }

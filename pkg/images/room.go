@@ -44,7 +44,10 @@ func (s *stager) measure(ctx context.Context) (*room, error) {
 	}
 	// The kubelet's default is to collect images at 85 %. Where there is less than that at the outset, the operator has told
 	// it otherwise, which the plan's checks have looked at.
-	floor := min(fs.Bytes*15/100, fs.FreeBytes/2)
+	floor := fs.Bytes * 15 / 100
+	if fs.FreeBytes < floor {
+		floor = fs.FreeBytes / 2
+	}
 	return &room{files: s.m.Files, path: store, floor: floor, sizes: s.sizes(ctx)}, nil
 }
 
