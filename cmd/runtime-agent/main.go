@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
@@ -112,6 +113,10 @@ func read(in io.Reader) (v1alpha1.Request, error) {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			return request, errors.New("reading the request: not one JSON document")
+		}
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			return request, fmt.Errorf("reading the request: field %s can't be a %s", kind.Field, strings.Fields(kind.Value + " value")[0])
 		}
 		return request, fmt.Errorf("reading the request: %w", err)
 	}

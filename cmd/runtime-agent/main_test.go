@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+func TestRead(t *testing.T) {
+	const version = `"apiVersion":"kubectl-runtime/v1alpha1"`
+	for _, c := range []struct{ name, in, want string }{
+		{"good", `{` + version + `,"verb":"gather","node":"a"}`, ""},
+		{"followed by space", `{` + version + `,"verb":"gather","node":"a"}` + "\n\n", ""},
+		{"nothing", ``, "not one JSON document"},
+		{"cut", `{"verb":"gat`, "not one JSON document"},
+		{"not JSON", `hush`, "not one JSON document"},
+		{"unknown field", `{` + version + `,"verb":"gather","force":true}`, `unknown field "force"`},
+		{"unknown field inside", `{` + version + `,"images":[{"ref":"a","secret":"x"}]}`, `unknown field "secret"`},
+		{"another version", `{"apiVersion":"kubectl-runtime/v2"}`, "kubectl-runtime/v2"},
+		{"two documents", `{` + version + `}{}`, "something follows"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := read(strings.NewReader(c.in))
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// What was asked is never repeated where it may hold a credential.
+func TestReadQuotesNothing(t *testing.T) {
+	for _, in := range []string{`{"images":[{"auths":[{"password":"hush"}`, `{"images":[{"auths":[{"password":["hush"]}]}]}`, `"hush"`, `{"node":4711}`} {
+		if _, err := read(strings.NewReader(in)); err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "4711") {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
+func TestServe(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{`{`, "not one JSON document"},
+		{`{"apiVersion":"kubectl-runtime/v1alpha1","verb":"destroy","node":"a"}`, "destroy"},
+	} {
+		var out bytes.Buffer
+		if err := run(t.Context(), nil, strings.NewReader(c.in), &out); err != nil {
+			t.Fatal(err)
+		}
+		var answer v1alpha1.Response
+		if err := json.Unmarshal(out.Bytes(), &answer); err != nil || !strings.Contains(answer.Error, c.want) || answer.APIVersion != v1alpha1.APIVersion {
+			t.Errorf("answered %s, %v", out.String(), err)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"run"}, {"run", "stage"}, {"run", "nothing", "r-00000001"}, {"recover", "x"}, {"help"}, {"canary"}, {"canary", "--listen"}, {"canary", "--port", "1"}} {
+		if err := run(t.Context(), args, nil, nil); !errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestCanary(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, []string{"canary", "--listen", address}, nil, nil) }()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		a, err := http.Get("http://" + address + "/healthz")
+		if err == nil {
+			_ = a.Body.Close()
+			if a.StatusCode != http.StatusOK {
+				t.Errorf("answered %s", a.Status)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKubeletFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		p := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o700), os.WriteFile(p, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("args.env", "KUBELET_ARGS=\"--v=2 --config=/etc/kubernetes/kubelet-config.d/main.yaml\"\n")
+	write("kubelet.service", "[Service]\nEnvironmentFile=-"+dir+"/args.env\nExecStart=/usr/bin/kubelet \\\n  --config /var/lib/kubelet/other.yaml --kubeconfig=/etc/kubernetes/kubelet.conf\n")
+	write("kubelet.service.d/20-dirs.conf", "[Service]\nEnvironment=\"X=--config-dir=/etc/kubernetes/kubelet.conf.d --config=/etc/shadow\" Y='--config=/var/lib/kubelet/../../etc/passwd'\n")
+	write("kubelet.service.d/ignored.txt", "--config=/etc/kubernetes/no.yaml\n")
+	want := []string{"/etc/kubernetes/kubelet-config.d/main.yaml", "/etc/kubernetes/kubelet.conf.d/", "/var/lib/kubelet/other.yaml"}
+	if diff := cmp.Diff(want, kubeletFiles(dir)); diff != "" {
+		t.Error(diff)
+	}
+}
