@@ -69,6 +69,15 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 	return Sort(out)
 }
 
+// Firm reports whether a rule can't be ignored: what it refuses would have no right plan.
+func Firm(id string) bool {
+	switch id {
+	case "N003", "K002", "K004", "K005", "R001", "R002", "E003", "E005", "E006", "E009", runtimes.SignaturePolicy, runtimes.Unreadable:
+		return true
+	}
+	return false
+}
+
 // Sort orders findings by severity, then ID, and keeps the order of those of one rule.
 func Sort(in []v1alpha1.Finding) []v1alpha1.Finding {
 	rank := map[v1alpha1.Severity]int{v1alpha1.SeverityError: 0, v1alpha1.SeverityFixable: 1, v1alpha1.SeverityWarning: 2}

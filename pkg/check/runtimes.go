@@ -38,6 +38,15 @@ func runtimeRules() []rule {
 // planned are rules that planning applies while it reads and writes settings.
 func planned() []Rule {
 	return []Rule{
+		{"E001", "the kubelet's files can be changed", "A kubelet whose installer writes its files anew isn't told another endpoint by them."},
+		{"E002", "the kubelet's version is known", "Where the endpoint stands depends on the kubelet's version."},
+		{"E003", "the kubelet's configuration is understood", "A file that can't be understood is never changed."},
+		{"E004", "the kubelet runs with the flags that its files name", "A kubelet that runs with other flags than its files say would change more than its runtime when it is restarted."},
+		{"E005", "the kubelet uses the endpoint that the switch starts from", "Its command line, drop-ins and configuration file must lead to the old runtime, and its version must be able to use the new one."},
+		{"E006", "the files that name the endpoint can be edited", "Each edit is proved by a second parse; one that can't be proved isn't made."},
+		{"E007", "the image endpoint follows the runtime", "An image endpoint of its own is a proxy that must be changed together with the runtime."},
+		{"E008", "--runtime-cgroups names the old runtime's unit", "The kubelet accounts the runtime by its cgroup. Another value is left as it is."},
+		{"E009", "the edited files say what they must", "After the edits all places together are read again as the kubelet would read them."},
 		{runtimes.NotCarried, "everything that was configured has an equal in the target", "What has none is named, with what to do about it. It stops working after the switch."},
 		{runtimes.Conflict, "the target isn't configured otherwise already", "Where an operator configured the target itself, that wins over what the old runtime says."},
 		{runtimes.CRIDisabled, "containerd serves CRI", "Docker's packages disable containerd's CRI plugin. The plan enables it."},
@@ -47,6 +56,7 @@ func planned() []Rule {
 		{runtimes.Registries, "the target knows the registries", "Mirrors, registries without TLS and certificates are written for the target where it knows nothing of them."},
 		{runtimes.Proxies, "the target knows the proxies", "Proxy variables of the old runtime's unit are written for the target's."},
 		{runtimes.OCIRuntimes, "the target knows the handlers of RuntimeClasses", "Handlers that are OCI runtimes are written for the target; shims of their own can't be."},
+		{runtimes.SignaturePolicy, "CRI-O finds a policy for image signatures", "Without a policy file CRI-O refuses every image. The plan writes the one that its packages ship: accept anything, as the other runtimes do."},
 		{runtimes.Unreadable, "the target's configuration can be read and edited", "A file that can't be understood is never changed."},
 	}
 }
@@ -98,7 +108,12 @@ func alone(n *node) []v1alpha1.Finding {
 
 func foreign(n *node) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	for _, name := range []v1alpha1.RuntimeName{n.from, n.to.Name} {
+	concerned := []v1alpha1.RuntimeName{n.from, n.to.Name}
+	if n.from == v1alpha1.Docker && n.to.Name == v1alpha1.CRIO && runtimes.DockerSharesContainerd(n.f) {
+		// Docker's containerd rests with it.
+		concerned = append(concerned, v1alpha1.Containerd)
+	}
+	for _, name := range concerned {
 		var names []string
 		scopes := map[string]bool{}
 		for _, c := range n.f.Runtime(name).Foreign {
@@ -116,8 +131,12 @@ func foreign(n *node) []v1alpha1.Finding {
 	return out
 }
 
-// keeps reports whether a container outlives the switch: Docker's, on a containerd that stays for it.
+// keeps reports whether a container outlives the switch, or is looked at as Docker's: those in namespace moby are
+// Docker's, whose containerd stays when Docker does.
 func keeps(n *node, name v1alpha1.RuntimeName, c v1alpha1.Container) bool {
+	if name == v1alpha1.Containerd && c.Scope == "moby" && (n.from == v1alpha1.Docker || n.to.Name == v1alpha1.Docker) {
+		return true
+	}
 	return name == v1alpha1.Containerd && c.Scope == "moby" && n.from == v1alpha1.Containerd && n.to.Name == v1alpha1.CRIO &&
 		runtimes.DockerRuns(n.f) && runtimes.DockerSharesContainerd(n.f)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -176,6 +177,29 @@ func TestBackThroughSeveral(t *testing.T) {
 	}
 	if got := n.m.Active(); got["containerd.service"] != "active" || got["docker.service"] != "" || got["crio.service"] != "" {
 		t.Errorf("units: %v", got)
+	}
+}
+
+// TestForwardAgain leaves CRI-O by another switch instead of a rollback: what parked containerd goes, CRI-O is parked.
+func TestForwardAgain(t *testing.T) {
+	n := newNode(t, layout.Node{Kubelet: "1.31.14", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd, Also: []v1alpha1.RuntimeName{v1alpha1.CRIO}})
+	for i, to := range []v1alpha1.RuntimeName{v1alpha1.CRIO, v1alpha1.Containerd, v1alpha1.CRIO, v1alpha1.Containerd} {
+		p, err := plan.Build(n.gather(), plan.Goal{Run: fmt.Sprintf("r-0000000%d", i), To: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.apply(p)
+		_, containerd := n.m.Content("/etc/systemd/system/containerd.service.d/zz-kubectl-runtime-parked.conf")
+		_, crio := n.m.Content("/etc/systemd/system/crio.service.d/zz-kubectl-runtime-parked.conf")
+		if containerd != (to == v1alpha1.CRIO) || crio != (to == v1alpha1.Containerd) {
+			t.Errorf("to %s: containerd parked: %v, CRI-O parked: %v", to, containerd, crio)
+		}
+		if i > 1 && len(p.After.Files) > 8 {
+			t.Errorf("the configuration is written again: %v", p.After.Files)
+		}
+	}
+	if broken := n.m.Broken(); len(broken) > 0 {
+		t.Error(broken)
 	}
 }
 

@@ -26,18 +26,28 @@ func Build(f *v1alpha1.Facts, g Goal) (*v1alpha1.Plan, error) {
 		return nil, &NothingError{Runtime: b.to.Ref(f, v)}
 	}
 	b.findings = check.Switch(f, v, g.To)
-	if refused(b.findings, b.goal.Ignore...) {
-		return nil, &RefusedError{Findings: b.findings}
-	}
-	if b.from, err = runtimes.Get(runtimes.Serving(v)); err != nil {
-		return nil, err
+	if b.from, err = runtimes.Get(runtimes.Serving(v)); err != nil || notInstalled(b.findings) {
+		return nil, b.refuse(err)
 	}
 	return b.build()
 }
 
+// notInstalled reports whether there is no target whose configuration could be looked at.
+func notInstalled(findings []v1alpha1.Finding) bool {
+	return slices.ContainsFunc(findings, func(x v1alpha1.Finding) bool { return x.ID == "R001" && x.Severity == v1alpha1.SeverityError })
+}
+
+// refuse returns the findings that stop the plan, else the error.
+func (b *builder) refuse(err error) error {
+	if refused(b.findings, b.goal.Ignore...) {
+		return &RefusedError{Findings: b.findings}
+	}
+	return err
+}
+
 func refused(findings []v1alpha1.Finding, ignored ...string) bool {
 	return slices.ContainsFunc(findings, func(x v1alpha1.Finding) bool {
-		return x.Severity == v1alpha1.SeverityError && !slices.Contains(ignored, x.ID)
+		return x.Severity == v1alpha1.SeverityError && (check.Firm(x.ID) || !slices.Contains(ignored, x.ID))
 	})
 }
 
@@ -58,16 +68,17 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 	from, to := b.from.Ref(b.f, b.v), b.to.Ref(b.f, b.v)
 	settings, lost := b.from.ReadSettings(b.f)
 	configured, notes, err := b.to.Configure(b.f, settings, b.v)
-	if err != nil {
-		return nil, err
+	b.note(lost, notes)
+	if err != nil || refused(b.findings, b.goal.Ignore...) {
+		return nil, b.refuse(err)
 	}
 	retargeted, more, err := kubelet.Retarget(b.f, b.v, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("changing the kubelet's endpoint: %w", err)
 	}
-	b.findings = slices.Concat(b.findings, lost, notes, more)
+	b.note(more)
 	if refused(b.findings, b.goal.Ignore...) {
-		return nil, &RefusedError{Findings: b.findings}
+		return nil, b.refuse(nil)
 	}
 	staging := b.to.Staging(b.f, configured)
 	for _, file := range slices.Concat(configured, retargeted, b.parking(from, to), b.enabling(to), b.persistent()) {
@@ -89,6 +100,14 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 	p.ReadSet = readSet(b.f, p)
 	p.Digest = Digest(p)
 	return p, nil
+}
+
+// note adds findings, all of them about this node.
+func (b *builder) note(lists ...[]v1alpha1.Finding) {
+	for _, x := range slices.Concat(lists...) {
+		x.Node = b.f.Node
+		b.findings = append(b.findings, x)
+	}
 }
 
 // annotation returns the kubeadm annotation as it is and as it must become: only one that is there is changed, a

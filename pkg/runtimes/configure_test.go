@@ -300,3 +300,23 @@ func TestSpokenCRI(t *testing.T) {
 		}
 	}
 }
+
+// Without a policy CRI-O pulls nothing; where it is told a file that isn't there, only an operator knows what was meant.
+func TestSignaturePolicy(t *testing.T) {
+	files := map[string]string{"/usr/lib/systemd/system/crio.service": crioUnitTxt}
+	f := factsOf(t, map[string]string{"crio": "1.34.0"}, files)
+	f.Files = append(f.Files, v1alpha1.File{Path: policyFile, Type: v1alpha1.Absent})
+	got, findings := configure(t, v1alpha1.CRIO, f, v1alpha1.Settings{})
+	if !strings.Contains(got[policyFile], "insecureAcceptAnything") || ids(findings) != "fixable R030" {
+		t.Errorf("files %v, findings %v", got, findings)
+	}
+	if st, _ := stage(t, v1alpha1.CRIO, f, v1alpha1.Settings{}); !strings.Contains(strings.Join(st.Argv, " "), "--signature-policy={dir}/policy.json") {
+		t.Errorf("the instance would pull nothing: %v", st.Argv)
+	}
+	files["/etc/crio/crio.conf"] = "[crio.image]\nsignature_policy = \"/etc/crio/mine.json\"\n"
+	f = factsOf(t, map[string]string{"crio": "1.34.0"}, files)
+	f.Files = append(f.Files, v1alpha1.File{Path: "/etc/crio/mine.json", Type: v1alpha1.Absent})
+	if _, findings := configure(t, v1alpha1.CRIO, f, v1alpha1.Settings{}); ids(findings) != "error R030" {
+		t.Errorf("findings %v", findings)
+	}
+}

@@ -19,7 +19,7 @@ const (
 	registriesConf = "/etc/containers/registries.conf"
 	registriesDir  = "/etc/containers/registries.conf.d"
 	containerCerts = "/etc/containers/certs.d"
-	crioPodNetwork = "crio-bridge"
+	policyFile     = "/etc/containers/policy.json"
 )
 
 // crio reads one file and then every file below a directory, whatever its name. Registries are told by the files of
@@ -74,7 +74,8 @@ func crioWants(f *v1alpha1.Facts, w *wants) {
 	w.file(registriesConf)
 	w.file(path.Join(registriesDir, crioOwn))
 	w.tree(registriesDir, 0)
-	w.file("/etc/containers/policy.json")
+	w.file(policyFile)
+	w.file(readCRIO(f).policy())
 	w.file("/etc/containers/storage.conf")
 	w.file("/usr/share/containers/storage.conf")
 	certWants(w, containerCerts)
@@ -156,6 +157,14 @@ func (c crioConfig) effective(flag string, key ...string) string {
 		}
 	}
 	return cmp.Or(c.str(key...), c.builtIn(key[len(key)-1]))
+}
+
+// policy is the file that says which images are accepted.
+func (c crioConfig) policy() string {
+	if s, ok := c.cmd.flag("signature-policy"); ok {
+		return s
+	}
+	return cmp.Or(c.str("crio", "image", "signature_policy"), policyFile)
 }
 
 // builtIn finds a value that "crio config" prints as a comment.

@@ -37,6 +37,7 @@ func crioConfigure(f *v1alpha1.Facts, s v1alpha1.Settings, v kubelet.View) (chan
 	e.matchHandlers(f, s)
 	e.matchLimits(s)
 	e.write()
+	e.acceptImages(f)
 	c.crioRegistries(f, s)
 	c.proxyDropIn(crioUnit, s)
 	return c, nil
@@ -203,6 +204,20 @@ func (e *crioEdit) matchLimits(s v1alpha1.Settings) {
 	}
 	noteLogs(e.c, s, "CRI-O")
 	noteRoots(e.c, s, "CRI-O")
+}
+
+// acceptImages gives CRI-O a signature policy where it would find none.
+func (e *crioEdit) acceptImages(f *v1alpha1.Facts) {
+	name := e.policy()
+	x, ok := follow(f, name)
+	switch {
+	case !ok || x.Type != v1alpha1.Absent:
+	case name == policyFile:
+		e.c.note(fixable(SignaturePolicy, "", "CRI-O has no policy for image signatures and would refuse every image"))
+		e.c.own(name, "which images CRI-O accepts", 0o644, text("{\n    \"default\": [\n        {\n            \"type\": \"insecureAcceptAnything\"\n        }\n    ]\n}\n"))
+	default:
+		e.c.note(at(failure(SignaturePolicy, "write it, or remove signature_policy from CRI-O's configuration", "the signature policy that CRI-O is told doesn't exist: it would refuse every image"), name, 0))
+	}
 }
 
 func (e *crioEdit) write() {

@@ -83,6 +83,9 @@ func crioStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 			s.Argv = append(s.Argv, "--"+flag+"="+value)
 		}
 	}
+	if _, ok := c.files[cfg.policy()]; ok && s.copy(c, cfg.policy(), "policy.json") {
+		s.Argv = append(s.Argv, "--signature-policy={dir}/policy.json")
+	}
 	s.Argv = append(s.Argv, "--listen={dir}/crio.sock", "--cni-config-dir={dir}/cni")
 	s.Validate = [][]string{{exe, "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d", "config"}}
 	if file, ok := proxyFile(f, c, crioUnit); ok {

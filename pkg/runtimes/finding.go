@@ -26,6 +26,8 @@ const (
 	Proxies = "R027"
 	// OCIRuntimes: low-level runtimes are carried.
 	OCIRuntimes = "R028"
+	// SignaturePolicy: CRI-O would find no policy and refuse every image.
+	SignaturePolicy = "R030"
 	// Unreadable: a file of the target can't be understood or safely edited.
 	Unreadable = "R029"
 )
