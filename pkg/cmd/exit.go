@@ -30,7 +30,7 @@ func (e ended) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 // Run executes the command line and returns the exit code: the one place where errors become codes.
 func Run(ctx context.Context, front Front, args []string) int {
 	p := newProgram(front)
-	root := p.command()
+	root := p.command() //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var end ended

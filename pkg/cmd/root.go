@@ -73,7 +73,7 @@ func (p *program) command() *cobra.Command {
 	root.SetOut(p.Streams.Out)
 	root.SetErr(p.Streams.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nSee '%s --help' for usage.", err, cmd.CommandPath())
+		return fmt.Errorf("%w\nsee '%s --help' for usage", err, cmd.CommandPath())
 	})
 
 	p.config.AddFlags(root.PersistentFlags())

@@ -65,7 +65,9 @@ func (u *UI) Confirm(ctx context.Context, question string) (bool, error) {
 		fmt.Fprintln(u.err)
 		return false, context.Cause(ctx)
 	case a := <-answer:
-		if a.err != nil && !errors.Is(a.err, io.EOF) {
+		if errors.Is(a.err, io.EOF) {
+			fmt.Fprintln(u.err)
+		} else if a.err != nil {
 			return false, fmt.Errorf("reading the answer: %w", a.err)
 		}
 		return strings.TrimSpace(a.line) == "yes", nil

@@ -24,10 +24,14 @@ func examplePlan() Plan {
 			{Kind: plan.Create, Text: "start unit containerd.service"},
 		},
 		Diffs: []plan.FileDiff{
-			{Path: "/etc/containerd/config.toml", Kind: plan.Change, Why: "the CRI plugin is disabled",
-				Unified: "--- /etc/containerd/config.toml\n+++ /etc/containerd/config.toml\n@@ -1 +1 @@\n-disabled_plugins = [\"cri\"] # shipped\tby the package\n+disabled_plugins = [] # shipped\tby the package\n"},
-			{Path: "/etc/systemd/system/docker.service.d/zz-kubectl-runtime-parked.conf", Kind: plan.Create, Why: "keeps docker from starting",
-				Unified: "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+[Unit]\n+ConditionPathExists=!/x\x1b[31m\n"},
+			{
+				Path: "/etc/containerd/config.toml", Kind: plan.Change, Why: "the CRI plugin is disabled",
+				Unified: "--- /etc/containerd/config.toml\n+++ /etc/containerd/config.toml\n@@ -1 +1 @@\n-disabled_plugins = [\"cri\"] # shipped\tby the package\n+disabled_plugins = [] # shipped\tby the package\n",
+			},
+			{
+				Path: "/etc/systemd/system/docker.service.d/zz-kubectl-runtime-parked.conf", Kind: plan.Create, Why: "keeps docker from starting",
+				Unified: "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+[Unit]\n+ConditionPathExists=!/x\x1b[31m\n",
+			},
 			{Path: "/etc/systemd/system/multi-user.target.wants/containerd.service", Kind: plan.Create},
 			{Path: "/etc/crictl.yaml", Kind: plan.Remove, Why: "nothing reads it any more"},
 			{Path: "/etc/systemd/system/docker.service.d", Kind: plan.Create},

@@ -14,10 +14,12 @@ func TestResult(t *testing.T) {
 	results := []Result{
 		{Node: "worker-1", Verdict: Good, Outcome: "switched", From: docker, To: crio, Took: 64 * time.Second, Outage: 1240 * time.Millisecond, State: "cri-o 1.35.0, Ready"},
 		{Node: "worker-2", Verdict: Good, Outcome: "nothing to do"},
-		{Node: "worker-3", Verdict: Caught, Outcome: "rolled back", From: docker, To: crio,
+		{
+			Node: "worker-3", Verdict: Caught, Outcome: "rolled back", From: docker, To: crio,
 			Err:   errors.New("cri-o did not answer within 60s\ncrio[2211]: unknown key \"pids_limit\"\x1b[2J"),
 			State: "rolled back to docker 28.5.2, Ready, schedulable",
-			Next:  "kubectl runtime status worker-3 --deep"},
+			Next:  "kubectl runtime status worker-3 --deep",
+		},
 		{Node: "worker-4", Verdict: Bad, Outcome: "stuck", Err: errors.New("/etc/crio/crio.conf is neither as before nor as after"), State: "stuck", Next: "see docs/recovery.md"},
 		{Node: "worker-5", Verdict: Caught, Outcome: "refused"},
 	}
