@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
@@ -98,7 +100,12 @@ func (s *session) unprepared(ctx context.Context, err error) error {
 		return err
 	}
 	explainPlan(s.ui, e.node, e.err)
-	s.ended(rollout.Result{Node: e.node, Outcome: rollout.Refused, Err: explain(e.err), State: "nothing was changed on the node"})
+	why := explain(e.err)
+	if start := (*hostpod.StartError)(nil); errors.As(e.err, &start) {
+		// What forbids a pod is most often its namespace's.
+		why = fmt.Errorf("in namespace %s: %w", s.p.namespace(), why)
+	}
+	s.ended(rollout.Result{Node: e.node, Outcome: rollout.Refused, Err: why, State: "nothing was changed on the node"})
 	return ended{codeError}
 }
 
