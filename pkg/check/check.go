@@ -72,7 +72,7 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 // Firm reports whether a rule can't be ignored: what it refuses would have no right plan.
 func Firm(id string) bool {
 	switch id {
-	case "N003", "K002", "K004", "K005", "R001", "R002", "E003", "E005", "E006", "E009", runtimes.SignaturePolicy, runtimes.Unreadable:
+	case "N003", "K002", "K004", "K005", "R001", "R002", "E001", "E003", "E005", "E006", "E009", runtimes.SignaturePolicy, runtimes.Unreadable:
 		return true
 	}
 	return false

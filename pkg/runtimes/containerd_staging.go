@@ -53,7 +53,7 @@ func containerdStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 		}
 		s.Files = append(s.Files, v1alpha1.StagedFile{Path: x.to, Content: x.segments})
 	}
-	for _, dir := range registryDirsAfter(cfg, files) {
+	for _, dir := range registryDirsAfter(cfg) {
 		s.stageTree(c, dir, "certs.d")
 	}
 	s.Argv = []string{exe, "--config={dir}/config.toml"}
@@ -255,7 +255,7 @@ func withoutRestart(files []stagedTOML) override {
 }
 
 // registryDirsAfter are the directories that the configured containerd reads.
-func registryDirsAfter(cfg ctdConfig, files []stagedTOML) []string {
+func registryDirsAfter(cfg ctdConfig) []string {
 	dirs := cfg.registryDirs()
 	if !slices.Contains(dirs, containerdCerts) {
 		dirs = append(dirs, containerdCerts)

@@ -182,10 +182,8 @@ func (e *dockerEdit) matchLimits(s v1alpha1.Settings) {
 func (c *changes) criDocker(f *v1alpha1.Facts, s v1alpha1.Settings) {
 	cmd := criDockerCommand(f)
 	var flags []string
-	chosen, told := cmd.flag("pod-infra-container-image")
-	if keepSandbox(c, f, s.SandboxImage, dockerSandbox(f), chosen, "") {
-		// As it is.
-	} else {
+	chosen, _ := cmd.flag("pod-infra-container-image")
+	if !keepSandbox(c, f, s.SandboxImage, dockerSandbox(f), chosen, "") {
 		flags = append(flags, "--pod-infra-container-image="+s.SandboxImage)
 	}
 	if plugin, ok := cmd.flag("network-plugin"); (ok && plugin != "cni") || (!ok && before(CRIDaemon(f, v1alpha1.Docker).Version, 0, 2, 6)) {
@@ -210,7 +208,6 @@ func (c *changes) criDocker(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		c.note(failure(Unreadable, "install cri-dockerd as a systemd unit", "the command line of %s isn't known, so it can't be told %s", criDockerUnit, strings.Join(flags, " ")))
 		return
 	}
-	_ = told
 	c.own(name, "flags of cri-dockerd", 0o644, text("# Written by kubectl runtime.\n[Service]\nExecStart=\nExecStart="+
 		withFlags(lines[len(lines)-1].Value, flags)+"\n"))
 }

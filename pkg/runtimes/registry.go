@@ -2,7 +2,7 @@ package runtimes
 
 import (
 	"cmp"
-	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -115,7 +115,7 @@ func locationMirror(location string, insecure bool) v1alpha1.Mirror {
 
 // isCIDR reports whether an entry of Docker's insecure-registries is a network instead of a host.
 func isCIDR(s string) bool {
-	_, _, err := net.ParseCIDR(s)
+	_, err := netip.ParsePrefix(s)
 	return err == nil
 }
 

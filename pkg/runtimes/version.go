@@ -87,17 +87,6 @@ func SpokenCRI(f *v1alpha1.Facts, name v1alpha1.RuntimeName, kubeletMinor int) (
 	return "v1", false
 }
 
-// tellsCgroupDriver reports whether the runtime answers RuntimeConfig.
-func tellsCgroupDriver(name v1alpha1.RuntimeName, version string) bool {
-	switch name {
-	case v1alpha1.Containerd:
-		return !before(version, 2, 0, 0)
-	case v1alpha1.CRIO:
-		return !before(version, 1, 28, 0)
-	}
-	return !before(version, 0, 3, 17)
-}
-
 // Before reports whether a version is lower than another one.
 func Before(version, other string) bool {
 	r := release(other)

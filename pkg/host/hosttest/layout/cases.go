@@ -52,18 +52,10 @@ func All() []Case {
 				}
 				out = append(out, Case{
 					Name: string(r.installer) + "-1." + strconv.Itoa(minor) + "/" + string(p[0]) + "-to-" + string(p[1]),
-					Node: n, To: p[1], Refused: impossible(minor, p[0], p[1]),
+					Node: n, To: p[1], Refused: p[0] == v1alpha1.Docker && minor <= 23, // leaving dockershim isn't supported
 				})
 			}
 		}
 	}
 	return out
-}
-
-// impossible: leaving dockershim isn't supported, and some pairs have no CRI version in common.
-func impossible(minor int, from, to v1alpha1.RuntimeName) bool {
-	if from == v1alpha1.Docker && minor <= 23 {
-		return true
-	}
-	return false
 }
