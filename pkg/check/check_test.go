@@ -156,6 +156,10 @@ func TestSwitch(t *testing.T) {
 			fileOf(f, "/etc/containerd/certs.d/docker.io/hosts.toml").Modified = time.Now().Add(time.Hour)
 		}},
 		{name: "a daemon outside its unit", change: func(f *v1alpha1.Facts) { runtimeOf(f, v1alpha1.Containerd).Processes[0].Unit = "session-1.scope" }, want: "error R006"},
+		{name: "a daemon in a pod", change: func(f *v1alpha1.Facts) {
+			r := runtimeOf(f, v1alpha1.Containerd)
+			r.Processes = append(r.Processes, v1alpha1.Process{PID: 9, Exe: "/usr/bin/containerd", Unit: "cri-containerd-0123.scope"}, v1alpha1.Process{PID: 10, Exe: "/usr/bin/containerd"})
+		}},
 		{name: "a drop-in that clears conditions", change: func(f *v1alpha1.Facts) {
 			const name = "/etc/systemd/system/containerd.service.d/zzz.conf"
 			unitOf(f, "containerd.service").DropIns = append(unitOf(f, "containerd.service").DropIns, name)

@@ -22,12 +22,8 @@ func nodeRules() []rule {
 			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last."}, cgroupVersion},
 		{Rule{"N007", "everything could be looked at",
 			"What could not be looked at on the node may hide a reason against the switch."}, lookedAt},
-		{Rule{"N008", "the modules that containers need can be had",
-			"overlay is needed by every image store. It is loaded while switching and written down for the next boot."}, none},
 	}
 }
-
-func none(*node) []v1alpha1.Finding { return nil }
 
 func mutable(n *node) []v1alpha1.Finding {
 	switch m := n.f.Machine; {

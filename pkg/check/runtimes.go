@@ -174,7 +174,7 @@ func parkable(n *node) []v1alpha1.Finding {
 		return stop("run it as a systemd unit", "%s has no systemd unit, so nothing keeps it from starting again", n.from)
 	}
 	for _, p := range n.f.Runtime(n.from).Processes {
-		if slices.Contains(d.Daemons, path.Base(p.Exe)) && !slices.Contains(units, p.Unit) {
+		if slices.Contains(d.Daemons, path.Base(p.Exe)) && !slices.Contains(units, p.Unit) && ofHost(n, p) {
 			out = append(out, shown(stop("run it as "+d.Main, "a daemon of %s runs outside its unit, so nothing keeps it from starting again", n.from), fmt.Sprintf("process %d (%s)", p.PID, p.Exe))...)
 		}
 	}
@@ -184,6 +184,15 @@ func parkable(n *node) []v1alpha1.Finding {
 		}
 	}
 	return out
+}
+
+// ofHost tells daemons that somebody started on the node by hand or by another service from those that run inside pods,
+// and from the containerd that dockerd starts for itself.
+func ofHost(n *node, p v1alpha1.Process) bool {
+	if p.Unit == "docker.service" && n.from == v1alpha1.Containerd {
+		return false
+	}
+	return strings.HasSuffix(p.Unit, ".service") || strings.HasPrefix(p.Unit, "session-")
 }
 
 func killMode(n *node) []v1alpha1.Finding {

@@ -17,10 +17,8 @@ type argv struct {
 
 // command returns how a daemon is started: as its process says, or as its unit would start it.
 func command(f *v1alpha1.Facts, name v1alpha1.RuntimeName, daemon, unit string) argv {
-	for _, p := range f.Runtime(name).Processes {
-		if path.Base(p.Exe) == daemon && len(p.Argv) > 0 {
-			return argv{exe: p.Exe, args: p.Argv[1:]}
-		}
+	if p, ok := running(f, name, daemon, unit); ok {
+		return argv{exe: p.Exe, args: p.Argv[1:]}
 	}
 	lines := parseUnit(f, unit).Values("Service", "ExecStart")
 	if len(lines) == 0 {
@@ -36,6 +34,16 @@ func command(f *v1alpha1.Facts, name v1alpha1.RuntimeName, daemon, unit string) 
 		out.args = append(out.args, expand(w, vars)...)
 	}
 	return out
+}
+
+// running returns the daemon's process in its own unit. Others of that name may run in pods, or below dockerd.
+func running(f *v1alpha1.Facts, name v1alpha1.RuntimeName, daemon, unit string) (v1alpha1.Process, bool) {
+	for _, p := range f.Runtime(name).Processes {
+		if path.Base(p.Exe) == daemon && p.Unit == unit && len(p.Argv) > 0 {
+			return p, true
+		}
+	}
+	return v1alpha1.Process{}, false
 }
 
 // expand replaces $NAME, a word of its own that becomes any number of words, and ${NAME} as systemd does.

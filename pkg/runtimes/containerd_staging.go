@@ -28,7 +28,7 @@ func containerdStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 	}
 	values := quiet(cfg, files)
 	exe := f.Runtime(v1alpha1.Containerd).Binaries["containerd"].Path
-	if len(f.Runtime(v1alpha1.Containerd).Processes) > 0 {
+	if _, ok := running(f, v1alpha1.Containerd, "containerd", containerdUnit); ok {
 		// Docker's containerd has the store open: the instance gets one of its own, and hands over what it pulled.
 		s.Dirs = append(s.Dirs, "root")
 		values = append(values, override{func(int) []string { return []string{"root"} }, "{dir}/root"},

@@ -54,7 +54,7 @@ func dockerStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 	for _, q := range dockerQuiet {
 		set(q.key, q.value)
 	}
-	if r := f.Runtime(v1alpha1.Containerd); DockerSharesContainerd(f) && len(r.Processes) > 0 {
+	if _, ok := running(f, v1alpha1.Containerd, "containerd", containerdUnit); ok && DockerSharesContainerd(f) {
 		set("containerd", containerdSocket)
 	}
 	if strings.Contains(content, `"metrics-addr"`) {
