@@ -29,6 +29,7 @@ func script(t testing.TB, n *hosttest.Node, plan *v1alpha1.Plan, end ending) {
 	step := func(req v1alpha1.Request, phase v1alpha1.Phase) bool {
 		req.Run = plan.Run
 		if resp := ask(t, n, req); resp.Error != "" {
+			t.Logf("%s: %s", req.Verb, resp.Error)
 			return false
 		}
 		for seq := 0; ; {
@@ -183,15 +184,17 @@ var every = flag.Bool("crash.every", false, "crash at every place of every run, 
 // old.
 func TestCrashAnywhere(t *testing.T) {
 	for i, d := range directions {
-		stride := 1
-		switch {
-		case *every:
-		case testing.Short():
-			stride = 11
-		case i > 0:
-			stride = 7
-		}
 		for _, end := range []ending{confirms, leaves, takes} {
+			stride := 1
+			switch {
+			case *every:
+			case testing.Short():
+				stride = 17
+			case i > 0:
+				stride = 11
+			case end == takes:
+				stride = 3
+			}
 			t.Run(d.name+"/"+string(end), func(t *testing.T) {
 				t.Parallel()
 				after := afterPhoto(t, d.from, d.to)

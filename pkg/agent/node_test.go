@@ -3,16 +3,19 @@ package agent_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/facts"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
@@ -23,6 +26,7 @@ const (
 	healthz = "http://127.0.0.1:10248/healthz"
 	runID   = "r-0000000a"
 	etc     = "/etc/systemd/system"
+	slow    = "/tmp/slow-registry" // while it stands, images come in slowly
 )
 
 // refs are the runtimes of the test node.
@@ -124,6 +128,9 @@ func newAgent(m host.Machine) *agent.Agent {
 	return &agent.Agent{
 		Machine: m, Binary: binary,
 		Images: func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string, report func(v1alpha1.Progress)) error {
+			if f, err := m.Files.Lstat(slow); err != nil || f.Type != v1alpha1.Absent {
+				return errors.Join(err, m.Clock.Sleep(ctx, time.Hour))
+			}
 			file := dir + "/config"
 			if err := m.Files.Put(file, v1alpha1.FileState{Path: file, Type: v1alpha1.Regular, Mode: 0o600}, []byte("x")); err != nil {
 				return err
@@ -131,14 +138,7 @@ func newAgent(m host.Machine) *agent.Agent {
 			report(v1alpha1.Progress{Step: "pull", Detail: fmt.Sprint(len(wanted))})
 			return m.Clock.Sleep(ctx, 0)
 		},
-		Version: func(ctx context.Context, m host.Machine, p string) (string, error) {
-			out, err := m.Commands.Output(ctx, []string{p, "--version"}, nil)
-			words := strings.Fields(string(out))
-			if err != nil || len(words) == 0 {
-				return "", fmt.Errorf("no version: %w", err)
-			}
-			return words[len(words)-1], nil
-		},
+		Version: facts.Version,
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	// restoreLimit is how long after its end a run is still worth a try: the API server may be away with the node.
 	restoreLimit = 10 * time.Minute
 	// absence is after how long without a question the plugin is taken for gone.
-	absence       = 45 * time.Second
+	absence       = 2 * time.Minute
 	requestLimit  = 10 * time.Second
 	kubeletConfig = "/etc/kubernetes/kubelet.conf"
 	kubeadmSocket = "kubeadm.alpha.kubernetes.io/cri-socket"
@@ -29,7 +29,7 @@ func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) 
 	if !unattended(r.Phase) || none(r.Restore) || a.Machine.Clock.Now().Sub(r.Changed) > restoreLimit {
 		return true
 	}
-	if a.attended(r.ID) {
+	if a.attended(r.ID, absence) {
 		return false
 	}
 	report := a.journal().Report(r.ID)
@@ -120,8 +120,8 @@ func (a *Agent) attend(run string) {
 	_ = a.Machine.Files.Append(watchedPath(run), []byte{'.'}) // best effort: without it the node gives back itself
 }
 
-// attended reports whether the plugin has asked for the run lately.
-func (a *Agent) attended(run string) bool {
+// attended reports whether the plugin has asked for the run within the last while.
+func (a *Agent) attended(run string, within time.Duration) bool {
 	f, err := a.Machine.Files.Lstat(watchedPath(run))
-	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) < absence
+	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) < within
 }

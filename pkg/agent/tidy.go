@@ -67,10 +67,20 @@ func (a *Agent) tidy(ctx context.Context) error {
 // finish removes what nothing needs. While a process of ours acts, that is nothing.
 func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
-	if req.Run != "" {
-		if err := a.acknowledge(req.Run); err != nil {
+	runs, err := j.Runs()
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		// A plugin that has watched a run to its end and now finishes has put the API's side back itself.
+		if r.ID != req.Run && !a.attended(r.ID, 5*time.Minute) {
+			continue
+		}
+		if err := a.acknowledge(r.ID); err != nil {
 			return err
 		}
+	}
+	if req.Run != "" {
 		if err := a.tell(req.Run, resp); err != nil {
 			return err
 		}
@@ -92,6 +102,9 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 	}
 	if err := j.Collect(keptRuns); err != nil {
 		return err
+	}
+	if _, noted, err := a.made(); err != nil || noted {
+		return err // the units that still stand need their agent
 	}
 	return a.dropAgents(open)
 }

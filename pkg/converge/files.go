@@ -11,20 +11,25 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
 const fileLimit = 64 << 20
 
 // NeitherError says that a path is neither as before nor as after: somebody else wrote it since the plan was made.
 type NeitherError struct {
-	Run, Path string
-	// Now says what stands there.
-	Now string
+	Node, Path string
+	// Now says what stands there; Kept names the file that keeps what stood there before, empty where nothing did.
+	Now, Kept string
 }
 
 func (e *NeitherError) Error() string {
+	was := "nothing was there"
+	if e.Kept != "" {
+		was = e.Kept + " keeps what it was"
+	}
 	return fmt.Sprintf("%s is neither what it was before the switch nor what the switch makes it (%s): somebody else wrote it "+
-		"meanwhile, and nothing was overwritten; put it back, then run: kubectl runtime rollback --run %s", e.Path, e.Now, e.Run)
+		"meanwhile, and it was not overwritten; put it back (%s), then run: kubectl runtime rollback %s", e.Path, e.Now, was, e.Node)
 }
 
 // Files does the part of To that concerns files alone: all of them are checked before any is written. Nothing is started
@@ -136,11 +141,19 @@ func (a *actor) look() (map[string]seen, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(choices[path], s.is) {
-			return nil, &NeitherError{Run: a.plan.Run, Path: path, Now: s.String()}
+			return nil, &NeitherError{Node: a.plan.Node, Path: path, Now: s.String(), Kept: kept(choices[path][0])}
 		}
 		now[path] = s
 	}
 	return now, nil
+}
+
+// kept is where the journal keeps a content.
+func kept(before v1alpha1.FileState) string {
+	if before.SHA256 == "" {
+		return ""
+	}
+	return journal.Dir + "/blobs/" + before.SHA256
 }
 
 // prepare does everything that may fail before anything is stopped: it checks the files and reads the contents.

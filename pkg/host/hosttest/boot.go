@@ -33,6 +33,14 @@ func (n *Node) Boot() {
 	n.settle()
 }
 
+// Animate makes the clock of a machine that runs that of package time, as RealTime does from the start.
+func (n *Node) Animate() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.clock.animate()
+	go n.tick(n.life)
+}
+
 // tick lets time pass for what nobody calls: timers and automatic restarts.
 func (n *Node) tick(life context.Context) {
 	for n.clock.sleep(life, 250*time.Millisecond) == nil {

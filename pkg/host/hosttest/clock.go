@@ -30,6 +30,12 @@ func (c *clock) since() time.Duration {
 	return c.offset
 }
 
+func (c *clock) animate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.real, c.first = true, time.Now()
+}
+
 func (c *clock) now() time.Time           { return c.epoch.Add(c.since()) }
 func (c *clock) sinceBoot() time.Duration { return c.since() - c.boot }
 

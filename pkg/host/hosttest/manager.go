@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -47,6 +48,8 @@ type proc struct {
 	ended    bool
 	err      error
 }
+
+var errKilled = errors.New("killed")
 
 func newManager(n *Node) *manager { return &manager{n: n, units: map[string]*unitState{}} }
 
@@ -234,7 +237,7 @@ func (m *manager) died(p *Process) {
 		for _, pr := range u.procs {
 			if pr.main == p {
 				u.say("main process killed")
-				m.ended(u, fmt.Errorf("killed"))
+				m.ended(u, errKilled)
 				return
 			}
 		}

@@ -226,3 +226,21 @@ func (n *Node) Active() map[string]string {
 	}
 	return out
 }
+
+// Kill ends a unit's processes as SIGKILL does; PID 1 does with the unit what it says.
+func (n *Node) Kill(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	u := n.pid1.units[name]
+	if u == nil || len(u.procs) == 0 {
+		return
+	}
+	for _, p := range u.procs {
+		if p.main != nil {
+			n.kill(p.main)
+		}
+		p.ended = true
+	}
+	u.say("main process killed")
+	n.pid1.ended(u, errKilled)
+}
