@@ -125,7 +125,7 @@ func foreign(n *node) []v1alpha1.Finding {
 		if len(names) == 0 {
 			continue
 		}
-		x := stop("move them elsewhere, or to pods, and stop them", "%d containers that Kubernetes doesn't own run in %s, which the switch stops", len(names), name)
+		x := stop("move them elsewhere, or to pods, and stop them", "containers that Kubernetes doesn't own run in %s, which the switch stops", name)
 		out = append(out, shown(x, names...)...)
 	}
 	return out
