@@ -51,7 +51,8 @@ func (j *Journal) lock() (func(), error) {
 }
 
 // Create puts a new run into the journal, in the phase that run names. While another run is open it returns a
-// *BusyError; the same run again is refused alike.
+// *BusyError; the same run again is refused alike, unless it was only staged and changed nothing: a plan that a dry run
+// tried can still be applied.
 func (j *Journal) Create(run v1alpha1.Run, p *v1alpha1.Plan) error {
 	if !ValidID(run.ID) || p.Run != run.ID {
 		return fmt.Errorf("%q can't name a run", run.ID)
@@ -71,7 +72,13 @@ func (j *Journal) Create(run v1alpha1.Run, p *v1alpha1.Plan) error {
 	if err != nil {
 		return err
 	}
-	if _, err := j.read(run.ID); !errors.Is(err, ErrUnknown) {
+	switch old, err := j.read(run.ID); {
+	case errors.Is(err, ErrUnknown):
+	case err == nil && old.Phase == v1alpha1.PhaseRemoved:
+		if err := j.files.Put(j.path("runs", run.ID, progressFile), v1alpha1.FileState{Type: v1alpha1.Absent}, nil); err != nil {
+			return fmt.Errorf("removing what run %s told before: %w", run.ID, err)
+		}
+	default:
 		return errors.Join(fmt.Errorf("run %s has been on this node already", run.ID), err)
 	}
 	if err := j.dirs(run.ID); err != nil {

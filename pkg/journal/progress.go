@@ -10,7 +10,10 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 )
 
-const progressLimit = 64 << 20
+const (
+	progressFile  = "progress.jsonl"
+	progressLimit = 64 << 20
+)
 
 // Report returns a function that appends lines to the run's progress. It numbers and dates them, and drops what can't be
 // written: progress serves people, the record decides.
@@ -27,7 +30,7 @@ func (j *Journal) Report(run string) func(v1alpha1.Progress) {
 
 // report appends one line; the journal's lock must be held, so that numbers rise.
 func (j *Journal) report(run string, p v1alpha1.Progress) {
-	name := j.path("runs", run, "progress.jsonl")
+	name := j.path("runs", run, progressFile)
 	data, err := j.files.Read(name, progressLimit)
 	if err != nil && !errors.Is(err, host.ErrNotExist) {
 		return
@@ -48,7 +51,7 @@ func (j *Journal) Progress(run string, seq int) ([]v1alpha1.Progress, error) {
 	if !ValidID(run) {
 		return nil, fmt.Errorf("%q: %w", run, ErrUnknown)
 	}
-	data, err := j.files.Read(j.path("runs", run, "progress.jsonl"), progressLimit)
+	data, err := j.files.Read(j.path("runs", run, progressFile), progressLimit)
 	if errors.Is(err, host.ErrNotExist) {
 		return nil, nil
 	}

@@ -92,7 +92,8 @@ func (e *Engine) PrepareFromPlan(ctx context.Context, saved *v1alpha1.Plan) (*Pr
 		if resumed, err := p.meet(ctx, func(r *v1alpha1.Run) bool { return r.ID == saved.Run }); resumed || err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(p.facts.Runs, func(r v1alpha1.Run) bool { return r.ID == saved.Run }); i >= 0 {
+		// A run that was only staged changed nothing, as a dry run's.
+		if i := slices.IndexFunc(p.facts.Runs, func(r v1alpha1.Run) bool { return r.ID == saved.Run && r.Phase != v1alpha1.PhaseRemoved }); i >= 0 {
 			return fmt.Errorf("the plan was used already: run %s is %s since %s", saved.Run, p.facts.Runs[i].Phase, p.facts.Runs[i].Changed.Local().Format(time.DateTime))
 		}
 		p.run = saved.Run
@@ -300,13 +301,13 @@ func weight(s v1alpha1.Severity) int {
 }
 
 func (p *Prepared) step(step int, format string, args ...any) {
-	p.e.say(Event{Node: p.node.Name, Run: p.run, Step: step, Of: steps, Text: fmt.Sprintf(format, args...)})
+	p.e.say(Event{Node: p.node.Name, Run: p.run, Step: step, Of: steps, Text: oneLine(fmt.Sprintf(format, args...))})
 }
 
 func (p *Prepared) detail(step int, format string, args ...any) {
-	p.e.say(Event{Node: p.node.Name, Run: p.run, Step: step, Of: steps, Detail: true, Text: fmt.Sprintf(format, args...)})
+	p.e.say(Event{Node: p.node.Name, Run: p.run, Step: step, Of: steps, Detail: true, Text: oneLine(fmt.Sprintf(format, args...))})
 }
 
 func (p *Prepared) warn(format string, args ...any) {
-	p.e.say(Event{Node: p.node.Name, Run: p.run, Warning: true, Text: fmt.Sprintf(format, args...)})
+	p.e.say(Event{Node: p.node.Name, Run: p.run, Warning: true, Text: oneLine(fmt.Sprintf(format, args...))})
 }
