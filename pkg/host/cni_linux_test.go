@@ -110,7 +110,7 @@ func TestMadeByRuntime(t *testing.T) {
 		"cni-12800b28-dd5c-041c-5331-9a84c92c1c57":   true,
 		"12800b28-dd5c-041c-5331-9a84c92c1c57":       true,
 		"netns-12800b28-dd5c-041c-5331-9a84c92c1c57": false,
-		"blue": false, "default": false, "cni-x": false,
+		"c3728a01867f": true, "blue": false, "default": false, "cni-x": false,
 	} {
 		if got := madeByRuntime.MatchString(name); got != want {
 			t.Errorf("%s: %v", name, got)

@@ -226,3 +226,12 @@ func TestMessageRefusesGarbage(t *testing.T) {
 		_ = m.string(1) // and never panics
 	}
 }
+
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte(message(nil).text(1, "a").withSub(2, message(nil).withNumber(3, 4))))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		for _, m := range message(data).all(1) {
+			_, _ = m.string(2), m.number(3)
+		}
+	})
+}

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// madeByRuntime matches the names under which runtimes bind namespaces: containerd's "cni-" and a UUID, CRI-O's bare UUID.
-// What an operator made with ip netns has another name.
-var madeByRuntime = regexp.MustCompile(`^(?:cni-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+// madeByRuntime matches the names under which runtimes bind namespaces: containerd's "cni-" and a UUID, CRI-O's bare UUID,
+// Docker's twelve digits in a directory of its own. What an operator made with ip netns has another name.
+var madeByRuntime = regexp.MustCompile(`^(?:(?:cni-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{12})$`)
 
 // removeNamespaces unbinds the namespaces in dir that no process is in. The kind of namespace is in the directory's name:
 // netns, ipcns, utsns, userns, pidns.

@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -57,11 +58,34 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 			continue
 		}
 		// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
-		if ns, err := p.procs.pidNamespace(pid); err == nil && ns == namespace && monitors(proc) {
+		if ns, err := p.procs.pidNamespace(pid); err == nil && ns == namespace && (monitors(proc) || p.dockerMonitor(proc)) {
 			out = append(out, proc)
 		}
 	}
 	return out, nil
+}
+
+// dockerMonitor reports whether a shim of Docker's watches a container of a pod: the specification in its working directory
+// names the cgroup that the kubelet has chosen.
+func (p linuxPods) dockerMonitor(proc v1alpha1.Process) bool {
+	if !strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim") || argument(proc.Argv, "-namespace") != "moby" {
+		return false
+	}
+	data, err := os.ReadFile(p.procs.path(proc.PID, "cwd/config.json"))
+	if err != nil {
+		return false
+	}
+	var spec struct {
+		Linux struct {
+			CgroupsPath string `json:"cgroupsPath"`
+		} `json:"linux"`
+	}
+	if json.Unmarshal(data, &spec) != nil {
+		return false
+	}
+	// slice:prefix:name with the systemd driver, a path with the other.
+	slice, _, _ := strings.Cut(spec.Linux.CgroupsPath, ":")
+	return strings.Contains("/"+slice, "/kubepods") || strings.Contains(slice, "-kubepods")
 }
 
 // Kill asks again and again who is left: what a process starts while it dies must not escape.
@@ -99,7 +123,7 @@ func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
 // forward it; both end with what they watch.
 func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace time.Duration) ([]v1alpha1.Process, error) {
 	for _, proc := range list {
-		if monitors(proc) {
+		if watches(proc) {
 			continue
 		}
 		if err := signal(proc.PID, unix.SIGTERM); err != nil {
@@ -111,12 +135,17 @@ func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace
 			return nil, err
 		}
 		left, err := p.Processes(ctx)
-		if err != nil || !slices.ContainsFunc(left, func(p v1alpha1.Process) bool { return !monitors(p) }) {
+		if err != nil || !slices.ContainsFunc(left, func(p v1alpha1.Process) bool { return !watches(p) }) {
 			return left, err
 		}
 		list = left
 	}
 	return list, nil
+}
+
+// watches reports whether one of a pod's processes is a monitor.
+func watches(proc v1alpha1.Process) bool {
+	return monitors(proc) || strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim")
 }
 
 func signal(pid int, s unix.Signal) error {

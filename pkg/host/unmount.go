@@ -29,10 +29,15 @@ func (p linuxPods) Unmount(_ context.Context, runtime v1alpha1.RuntimeName) erro
 			errs = append(errs, p.mounts.unmount(m.point))
 		}
 	}
-	if runtime == v1alpha1.CRIO {
-		for _, dir := range []string{"/run/ipcns", "/run/utsns", "/run/userns", "/run/pidns", "/run/netns"} {
-			errs = append(errs, removeNamespaces(dir))
-		}
+	var namespaces []string
+	switch runtime {
+	case v1alpha1.CRIO:
+		namespaces = []string{"/run/ipcns", "/run/utsns", "/run/userns", "/run/pidns", "/run/netns"}
+	case v1alpha1.Docker:
+		namespaces = []string{"/run/docker/netns"}
+	}
+	for _, dir := range namespaces {
+		errs = append(errs, removeNamespaces(dir))
 	}
 	return errors.Join(errs...)
 }

@@ -44,3 +44,19 @@ func TestParseRefuses(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"nginx", "a/b:c", "x.io:5/a@sha256:0123456789abcdef0123456789abcdef", "[::1]:5/a", "A/b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := Parse(s)
+		if err != nil {
+			return
+		}
+		again, err := Parse(r.String())
+		if err != nil || again.String() != r.String() {
+			t.Errorf("%q is %s, which is %s, %v", s, r, again, err)
+		}
+	})
+}
