@@ -86,6 +86,8 @@ func (p *Progress) Event(e Event) {
 	now := p.u.now()
 	l := p.line(e.Node)
 	text := clean(e.Text)
+	// A detail that ends is told twice: only a long one is worth a second line.
+	again := e.Detail && text == l.detail && e.Took < time.Second
 	if e.Step > 0 {
 		l.prefix = fmt.Sprintf("%d/%d", e.Step, e.Of)
 	}
@@ -104,7 +106,7 @@ func (p *Progress) Event(e Event) {
 		p.u.erase()
 		fmt.Fprintf(p.u.err, "%s %s: %s\n", p.u.errStyle.yellow(p.u.errStyle.warn), e.Node, text)
 		l.spoken = now
-	case !p.u.rewriting:
+	case !p.u.rewriting && !again:
 		fmt.Fprintln(p.u.err, l.plain(e, text))
 		l.spoken = now
 	}
@@ -151,10 +153,10 @@ func (p *Progress) tick() {
 
 // plain is an event as a line of its own.
 func (l *line) plain(e Event, text string) string {
-	if e.Detail {
-		return fmt.Sprintf("%s     %s", e.Node, text)
-	}
 	s := join(l.node, l.prefix, text)
+	if e.Detail {
+		s = fmt.Sprintf("%s     %s", e.Node, text)
+	}
 	if e.Took >= time.Second {
 		s += fmt.Sprintf(" (%s)", waited(e.Took))
 	}
