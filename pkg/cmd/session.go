@@ -154,7 +154,7 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 	if p.NothingToDo() {
 		return true, nil
 	}
-	if err := s.show(p); err != nil {
+	if err := s.show(p, !s.o.yes); err != nil {
 		return false, err
 	}
 	if p.Blocked() != nil || s.o.yes {
@@ -178,7 +178,8 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 var errDeclined = errors.New(`not confirmed with "yes": this node was not changed`)
 
 // show prints the plan of a node. An open run that is taken back has no plan of its own: it is said whose it is.
-func (s *session) show(p *rollout.Prepared) error {
+// Before a question it goes where the question goes.
+func (s *session) show(p *rollout.Prepared, asking bool) error {
 	if r := p.Resumes(); s.back && r != nil {
 		s.ui.Say("%s: run %s of %s (%s to %s) is open, in phase %s; it is taken back.", p.Node(), r.ID, r.By, r.From, r.To, r.Phase)
 		return nil
@@ -191,7 +192,7 @@ func (s *session) show(p *rollout.Prepared) error {
 	s.ui.Plan(ui.Plan{
 		Plan: p.Plan(), Steps: p.Steps(), Diffs: diffs, Findings: p.Findings(), Evictions: p.Evictions(),
 		Resumes: p.Resumes(), Blocked: p.Blocked() != nil, ConfirmTimeout: s.o.confirm,
-	}, s.o.format == "")
+	}, s.o.format == "" && !asking)
 	return nil
 }
 
@@ -238,7 +239,7 @@ func (s *session) dryRunNode(ctx context.Context, node string, prepare prepareFu
 		return rollout.Result{Node: node, Outcome: rollout.NothingToDo}, false, nil
 	}
 	s.progress.Done(node)
-	if err := s.show(p); err != nil {
+	if err := s.show(p, false); err != nil {
 		return r, false, err
 	}
 	if blocked := p.Blocked(); blocked != nil {
