@@ -3,6 +3,7 @@ package agent_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -117,10 +118,10 @@ func (x trial) do(t *testing.T, after photo) (acts int, crashed string) {
 	if x.again > 0 {
 		n.CrashAt(x.again, x.before, x.kind)
 	}
-	x.reboot(n)
+	x.reboot(t, n, before, after)
 	if x.again > 0 {
 		time.Sleep(time.Minute)
-		x.reboot(n)
+		x.reboot(t, n, before, after)
 	}
 	n.CrashAt(0, false, x.kind)
 	run := rest(t, n)
@@ -138,13 +139,45 @@ func (x trial) do(t *testing.T, after photo) (acts int, crashed string) {
 	return acts, crashed
 }
 
-// reboot switches the machine on again if the crash has switched it off.
-func (x trial) reboot(n *hosttest.Node) {
+// reboot switches the machine on again if the crash has switched it off. The kubelet and the runtimes that the boot starts
+// must find files that belong together already.
+func (x trial) reboot(t *testing.T, n *hosttest.Node, before, after photo) {
 	if n.On() {
 		return
 	}
 	n.PowerOff(x.keep)
 	n.Boot()
+	if !n.On() {
+		return // the crash that was asked for came while it booted
+	}
+	m := n.Machine()
+	open, err := journal.Open(m.Files, m.Clock, journal.Dir).OpenRun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := before
+	if open == nil {
+		if runs, _ := journal.Open(m.Files, m.Clock, journal.Dir).Runs(); len(runs) > 0 && runs[0].Phase == v1alpha1.PhaseConfirmed {
+			want = after
+		}
+	}
+	got := photograph(n)
+	for p, f := range got.Files {
+		if ours(p) || f.Type == v1alpha1.Directory {
+			delete(got.Files, p)
+		}
+	}
+	for u := range got.Units {
+		if ours(u) {
+			delete(got.Units, u)
+		}
+	}
+	files := maps.Clone(want.Files)
+	maps.DeleteFunc(files, func(_ string, f hosttest.File) bool { return f.Type == v1alpha1.Directory })
+	want.Files = files
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("after the boot the node isn't as it should be (-want +got):\n%s", diff)
+	}
 }
 
 // afterPhoto is what a run that nothing disturbs ends in.

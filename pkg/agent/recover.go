@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -79,7 +80,7 @@ func (a *Agent) unhang(ctx context.Context) error {
 }
 
 // Early is the unit "early", ordered before kubelet and runtimes at boot: it puts the files of an unconfirmed run back and
-// starts nothing. In the boot in which the run began it does nothing.
+// starts no service. In the boot in which the run began it does nothing.
 func (a *Agent) Early(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, earlyLimit)
 	defer cancel()
@@ -122,6 +123,15 @@ func (a *Agent) Early(ctx context.Context) error {
 		}
 		if err := a.Machine.Units.Stop(ctx, u.Name); err != nil {
 			return fmt.Errorf("holding %s back: %w", u.Name, err)
+		}
+	}
+	// Sockets came up before this and found themselves parked; a daemon that is handed its socket can't start without.
+	for _, u := range p.Before.Units {
+		if !u.Active || !strings.HasSuffix(u.Name, ".socket") {
+			continue
+		}
+		if err := a.Machine.Units.Start(ctx, u.Name); err != nil {
+			return fmt.Errorf("opening %s: %w", u.Name, err)
 		}
 	}
 	return nil
