@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 )
 
 // The exit codes. docs/exit-codes.md tells them to people.
@@ -44,14 +45,32 @@ func Run(ctx context.Context, front Front, args []string) int {
 		p.ui().Error(explain(last.error))
 		return last.code
 	case ctx.Err() != nil:
-		if !errors.Is(err, context.Canceled) {
-			p.ui().Error(explain(err))
+		if more := beside(err); more != nil {
+			p.ui().Error(explain(more))
 		}
 		p.ui().Say("Interrupted.")
 		return codeInterrupted
 	}
 	p.ui().Error(explain(err))
 	return codeError
+}
+
+// beside is what an error tells besides that somebody interrupted: what could not be tidied up.
+func beside(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not searched
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, beside(e))
+		}
+		return errors.Join(rest...)
+	}
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, rollout.ErrInterrupted) {
+		return err
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return beside(inner)
+	}
+	return nil
 }
 
 // explain turns errors of the libraries into sentences that say what to do.
