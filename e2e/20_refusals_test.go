@@ -31,7 +31,8 @@ func TestRefusals(t *testing.T) {
 		n := b.Worker(t, 0)
 		n.Undo(t, `ctr -n default task kill -s KILL e2e-foreign >/dev/null 2>&1 || true; sleep 1
 			ctr -n default container rm e2e-foreign >/dev/null 2>&1 || true; ctr -n default image rm `+bed.ImageLocal+" >/dev/null; ctr namespace rm default 2>/dev/null || true")
-		n.Sh(t, "ctr -n k8s.io image export --platform linux/$(dpkg --print-architecture) - "+bed.ImageLocal+" | ctr -n default image import - >/dev/null && "+
+		n.Sh(t, "ctr -n k8s.io image export --platform linux/$(dpkg --print-architecture) /root/e2e-image.tar "+bed.ImageLocal+"; "+
+			"ctr -n default image import /root/e2e-image.tar >/dev/null; rm /root/e2e-image.tar; "+
 			"ctr -n default run --detach "+bed.ImageLocal+" e2e-foreign /web sleep 10m")
 		refuses(t, b, n, switchArgs(n), "e2e-foreign")
 	})
@@ -56,7 +57,7 @@ func TestRefusals(t *testing.T) {
 		b := bed.Open(t)
 		n := b.Worker(t, 0)
 		ns := b.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
-		refuses(t, b, n, switchArgs(n, "--namespace", ns), "PodSecurity", ns)
+		refuses(t, b, n, switchArgs(n, "--namespace", ns), "PodSecurity")
 	})
 	t.Run("PlanOfAChangedNode", planOfAChangedNode)
 	t.Run("SecondOperator", secondOperator)

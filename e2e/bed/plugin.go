@@ -137,6 +137,7 @@ func (s *Session) Wait(t *testing.T, timeout time.Duration) *Session {
 	case <-time.After(timeout):
 		t.Fatalf("%s did not end within %s", s, timeout)
 	}
+	t.Logf("$ %s   (exit %d, %s)", s, s.Code, s.Took.Round(10*time.Millisecond))
 	return s
 }
 
