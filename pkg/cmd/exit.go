@@ -57,7 +57,7 @@ func Run(ctx context.Context, front Front, args []string) int {
 
 // beside is what an error tells besides that somebody interrupted: what could not be tidied up.
 func beside(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not searched
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var rest []error
 		for _, e := range joined.Unwrap() {
 			rest = append(rest, beside(e))
