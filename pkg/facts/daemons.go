@@ -15,8 +15,12 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
-// askTimeout bounds what is asked of one daemon: a hanging one must not hide the others.
-const askTimeout = 5 * time.Second
+const (
+	// askTimeout bounds what is asked of one daemon: a hanging one must not hide the others.
+	askTimeout = 5 * time.Second
+	// runTimeout bounds a program that says its version; on a busy node loading a large one takes seconds.
+	runTimeout = 20 * time.Second
+)
 
 // supervisors run a kubelet inside themselves or as their child; without a kubelet process of its own they stand for it.
 var supervisors = []string{"k3s", "k3s-server", "k3s-agent", "rke2", "k0s", "kubelite"}

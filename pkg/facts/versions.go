@@ -183,7 +183,7 @@ func Version(ctx context.Context, m host.Machine, at string) (string, error) {
 	if !known {
 		return "", fmt.Errorf("no way to ask %s for its version is known", path.Base(at))
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	out, err := m.Commands.Output(ctx, append([]string{at}, args...), nil)
 	if err != nil {
