@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -83,10 +84,14 @@ func (p *Pod) ask(ctx context.Context, verb v1alpha1.Verb, question []byte) (v1a
 		return answer, failure
 	}
 	if err := json.Unmarshal(out, &answer); err != nil {
-		if failure == nil {
+		switch whole := json.Valid(out) || !cutOff(out); {
+		case failure != nil:
+		case whole:
 			failure = fmt.Errorf("%s: its answer can't be read: %w", what, &unreadableError{err})
+		default:
+			failure = fmt.Errorf("%s: its answer was cut off", what)
 		}
-		return answer, failure
+		return v1alpha1.Response{}, failure
 	}
 	if answer.APIVersion != v1alpha1.APIVersion {
 		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, v1alpha1.APIVersion)}
@@ -95,6 +100,16 @@ func (p *Pod) ask(ctx context.Context, verb v1alpha1.Verb, question []byte) (v1a
 		return answer, &AgentError{Node: p.Node(), Verb: verb, Code: answer.Code, Message: answer.Error, Response: answer}
 	}
 	return answer, failure
+}
+
+// cutOff reports whether a document only lacks its end.
+func cutOff(document []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(document))
+	for {
+		if _, err := d.Token(); err != nil {
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		}
+	}
 }
 
 // unreadableError is an answer that asking again won't change.
@@ -126,7 +141,7 @@ func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(conte
 			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		case <-time.After(pause):
 		}
-		pause = min(pause*2, 10*p.pause)
+		pause = min(pause*2, 4*p.pause)
 	}
 }
 

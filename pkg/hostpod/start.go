@@ -48,7 +48,7 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 	if o.Suffix == "" {
 		o.Suffix = rand.String(5)
 	}
-	p := &Pod{client: c.Kube, exec: c.Exec, image: o.Image, pod: Build(o), pause: 300 * time.Millisecond}
+	p := &Pod{client: c.Kube, exec: c.Exec, image: o.Image, pod: Build(o), pause: 200 * time.Millisecond}
 	if p.exec == nil {
 		p.exec = remote{c.Kube, c.REST}
 	}

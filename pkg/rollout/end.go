@@ -78,7 +78,7 @@ func (p *Prepared) note(ctx context.Context, reason cluster.Reason, phase v1alph
 	p.annotate(ctx, phase, why)
 	text := fmt.Sprintf("Run %s of %s, from %s to %s", p.run, p.e.opts.By, p.plan.From.Name, p.plan.To.Name)
 	if why != "" {
-		text += ": " + why
+		text += ": " + firstLine(why)
 	}
 	if err := cluster.Event(ctx, p.e.client, p.node, reason, text); err != nil {
 		p.warn("%v", err)
@@ -88,7 +88,7 @@ func (p *Prepared) note(ctx context.Context, reason cluster.Reason, phase v1alph
 func (p *Prepared) annotate(ctx context.Context, phase v1alpha1.Phase, why string) {
 	err := cluster.SetLastRun(ctx, p.e.client, p.node.Name, v1alpha1.LastRun{
 		Run: p.run, From: p.plan.From.Name, To: p.plan.To.Name, Phase: phase, When: time.Now().UTC().Truncate(time.Second),
-		By: p.e.opts.By, Reason: why,
+		By: p.e.opts.By, Reason: firstLine(why),
 	})
 	if err != nil {
 		p.warn("%v", err)

@@ -119,9 +119,14 @@ func (p *Prepared) close(ctx context.Context) error {
 	if !p.e.aborted() {
 		errs = append(errs, p.putBack(late))
 	}
-	if p.canary != nil {
-		errs = append(errs, p.canary.Stop(late))
-	}
+	canary := make(chan error, 1)
+	go func() {
+		if p.canary == nil {
+			canary <- nil
+			return
+		}
+		canary <- p.canary.Stop(late)
+	}()
 	if p.pod != nil {
 		if p.e.aborted() {
 			errs = append(errs, p.pod.Stop(late))
@@ -129,6 +134,7 @@ func (p *Prepared) close(ctx context.Context) error {
 			errs = append(errs, p.e.leave(late, p.pod))
 		}
 	}
+	errs = append(errs, <-canary)
 	if p.lock != nil {
 		errs = append(errs, p.lock.Release(late))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -52,7 +53,7 @@ func (p *Prepared) tell(step int, line v1alpha1.Progress) {
 	if line.Error != "" {
 		text += ": " + line.Error
 	}
-	if text == "" {
+	if text = firstLine(text); text == "" {
 		return
 	}
 	p.e.say(Event{
@@ -60,6 +61,15 @@ func (p *Prepared) tell(step int, line v1alpha1.Progress) {
 		Warning: line.Error != "", Took: line.Took, Phase: line.Phase,
 	})
 }
+
+// firstLine is what of a text fits where one line is shown; the whole of it stands in the result.
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return first
+}
+
+// oneLine joins lines.
+func oneLine(text string) string { return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ") }
 
 // reopenPause is how long is waited before a pod that is gone is replaced again.
 const reopenPause = 2 * time.Second
