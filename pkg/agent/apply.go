@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/converge"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
@@ -88,12 +89,12 @@ func (a *Agent) begin(ctx context.Context, run string) error {
 		return ignorePhase(err)
 	}
 	applying := []v1alpha1.Phase{v1alpha1.PhaseApplying}
-	outage, err := a.converge(ctx, p, p.After)
+	outage, err := a.converge(ctx, p, p.After, converge.To)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
-		return a.failed(run, applying, err)
+		return a.failed(ctx, p, applying, err)
 	}
 	_, err = j.Advance(run, applying, v1alpha1.PhaseApplied, func(r *v1alpha1.Run) {
 		outage.note(r)
@@ -103,15 +104,31 @@ func (a *Agent) begin(ctx context.Context, run string) error {
 	return ignorePhase(err)
 }
 
-// failed turns a run back, or stops it where going on in either direction would overwrite somebody's work.
-func (a *Agent) failed(run string, from []v1alpha1.Phase, err error) error {
+// failed turns a run back, or stops it where going on in either direction would overwrite somebody's work. A node that is
+// stopped so serves as before all the same, as far as it can with that file: nobody can reach it otherwise.
+func (a *Agent) failed(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, err error) error {
 	to := v1alpha1.PhaseRollingBack
 	var neither *converge.NeitherError
 	if errors.As(err, &neither) {
 		to = v1alpha1.PhaseStuck
+		if around := a.serve(ctx, p); around != nil {
+			if ctx.Err() != nil {
+				return around
+			}
+			err = fmt.Errorf("%w; until then the node can't serve: %w", err, around)
+		}
 	}
-	_, advErr := a.journal().Advance(run, from, to, func(r *v1alpha1.Run) { r.Reason, r.Deadline = err.Error(), 0 })
+	r, advErr := a.journal().Advance(p.Run, from, to, func(r *v1alpha1.Run) { r.Reason, r.Deadline = err.Error(), 0 })
+	if to == v1alpha1.PhaseStuck && advErr == nil {
+		a.announce(ctx, r, p)
+	}
 	return ignorePhase(advErr)
+}
+
+// serve brings the runtime and the kubelet of before up around what somebody else wrote.
+func (a *Agent) serve(ctx context.Context, p *v1alpha1.Plan) error {
+	_, err := a.converge(ctx, p, p.Before, converge.Around)
+	return err
 }
 
 // outage is when the kubelet was away.
@@ -123,12 +140,13 @@ func (o outage) note(r *v1alpha1.Run) {
 	}
 }
 
-// converge takes the node to a photograph and tells of it.
-func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State) (outage, error) {
+// converge takes the node to a photograph by one of converge's ways and tells of it.
+func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State, way func(context.Context, host.Machine, *v1alpha1.Plan,
+	v1alpha1.State, func(string) ([]byte, error), func(v1alpha1.Progress)) error) (outage, error) {
 	j := a.journal()
 	report := j.Report(p.Run)
 	var o outage
-	err := converge.To(ctx, a.Machine, p, want, j.Blob, func(line v1alpha1.Progress) {
+	err := way(ctx, a.Machine, p, want, j.Blob, func(line v1alpha1.Progress) {
 		switch {
 		case line.Step == converge.StepStopKubelet && line.Took == 0:
 			o.stopped = a.Machine.Clock.Now()
@@ -193,14 +211,14 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 	}
 	rolling := []v1alpha1.Phase{v1alpha1.PhaseRollingBack}
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		outage, err := a.converge(ctx, p, p.Before)
+		outage, err := a.converge(ctx, p, p.Before, converge.To)
 		if err == nil {
 			_, err = j.Advance(r.ID, rolling, v1alpha1.PhaseRolledBack, func(r *v1alpha1.Run) { outage.note(r); r.Deadline = 0 })
 			return ignorePhase(err)
 		}
 		var neither *converge.NeitherError
 		if errors.As(err, &neither) {
-			return a.failed(r.ID, rolling, err)
+			return a.failed(ctx, p, rolling, err)
 		}
 		if ctx.Err() != nil {
 			return err

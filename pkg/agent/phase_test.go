@@ -16,6 +16,7 @@ type event string
 
 const (
 	killed   event = "agent killed"
+	stopped  event = "its unit gone"
 	boot     event = "boot"
 	gone     event = "plugin gone, deadline"
 	confirm  event = "confirm"
@@ -36,12 +37,14 @@ var phaseTable = []struct {
 }{
 	{v1alpha1.PhaseStaging, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRemoved},
+		stopped:  {end: v1alpha1.PhaseRemoved},
 		boot:     {end: v1alpha1.PhaseRemoved},
 		confirm:  {end: v1alpha1.PhaseRemoved, code: v1alpha1.CodePhase},
 		rollback: {end: v1alpha1.PhaseRemoved},
 	}},
 	{v1alpha1.PhaseStaged, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRemoved},
+		stopped:  {end: v1alpha1.PhaseRemoved},
 		boot:     {end: v1alpha1.PhaseRemoved},
 		gone:     {end: v1alpha1.PhaseRemoved},
 		confirm:  {end: v1alpha1.PhaseRemoved, code: v1alpha1.CodePhase},
@@ -49,6 +52,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseApplying, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRolledBack},
+		stopped:  {end: v1alpha1.PhaseRolledBack},
 		boot:     {end: v1alpha1.PhaseRolledBack},
 		gone:     {end: v1alpha1.PhaseRolledBack},
 		confirm:  {end: v1alpha1.PhaseRolledBack, code: v1alpha1.CodePhase},
@@ -56,6 +60,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseApplied, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRolledBack}, // at the deadline
+		stopped:  {end: v1alpha1.PhaseRolledBack},
 		boot:     {end: v1alpha1.PhaseRolledBack},
 		gone:     {end: v1alpha1.PhaseRolledBack},
 		confirm:  {end: v1alpha1.PhaseConfirmed},
@@ -63,6 +68,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseConfirmed, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseConfirmed},
+		stopped:  {end: v1alpha1.PhaseConfirmed},
 		boot:     {end: v1alpha1.PhaseConfirmed},
 		gone:     {end: v1alpha1.PhaseConfirmed},
 		confirm:  {end: v1alpha1.PhaseConfirmed},
@@ -70,6 +76,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseRollingBack, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRolledBack},
+		stopped:  {end: v1alpha1.PhaseRolledBack},
 		boot:     {end: v1alpha1.PhaseRolledBack},
 		gone:     {end: v1alpha1.PhaseRolledBack},
 		confirm:  {end: v1alpha1.PhaseRolledBack, code: v1alpha1.CodePhase},
@@ -77,6 +84,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseRolledBack, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseRolledBack},
+		stopped:  {end: v1alpha1.PhaseRolledBack},
 		boot:     {end: v1alpha1.PhaseRolledBack},
 		gone:     {end: v1alpha1.PhaseRolledBack},
 		confirm:  {end: v1alpha1.PhaseRolledBack, code: v1alpha1.CodePhase},
@@ -84,6 +92,7 @@ var phaseTable = []struct {
 	}},
 	{v1alpha1.PhaseStuck, map[event]outcome{
 		killed:   {end: v1alpha1.PhaseStuck},
+		stopped:  {end: v1alpha1.PhaseStuck},
 		boot:     {end: v1alpha1.PhaseStuck},
 		gone:     {end: v1alpha1.PhaseStuck},
 		confirm:  {end: v1alpha1.PhaseStuck, code: v1alpha1.CodePhase},
@@ -160,6 +169,8 @@ func TestPhases(t *testing.T) {
 						for _, what := range []string{"stage", "apply", "rollback"} {
 							n.Kill("kubectl-runtime-" + what + "-" + runID + ".service")
 						}
+					case stopped:
+						n.Stop("kubectl-runtime-stage-"+runID+".service", "kubectl-runtime-apply-"+runID+".service", "kubectl-runtime-rollback-"+runID+".service")
 					case boot:
 						n.PowerOff(nil)
 						n.Boot()
@@ -186,6 +197,13 @@ func TestPhases(t *testing.T) {
 						t.Errorf("the run ended as %s (%s), want %s", r.Phase, r.Reason, want.end)
 					}
 					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: runID})
+					if want.end == v1alpha1.PhaseStuck {
+						// It serves as before, and looks for the file to be put back.
+						if up := n.Active(); up["kubelet.service"] != "active" || up["containerd.service"] != "active" || up["crio.service"] == "active" {
+							t.Errorf("a stuck node doesn't serve as before: %v", up)
+						}
+						return
+					}
 					clean(t, n)
 				})
 			})
@@ -221,8 +239,7 @@ func TestStuck(t *testing.T) {
 			t.Errorf("beside a stuck run another one got %q (%s)", busy.Code, busy.Error)
 		}
 		n.Write("/etc/crictl.yaml", before.Files["/etc/crictl.yaml"].Content)
-		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: runID})
-		until(t, n, runID, v1alpha1.PhaseRolledBack)
+		until(t, n, runID, v1alpha1.PhaseRolledBack) // nobody has to ask
 		time.Sleep(10 * time.Second)
 		clean(t, n)
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +51,14 @@ func (a *Agent) Recover(ctx context.Context) error {
 		return nil // the timer comes again
 	case open.Phase == v1alpha1.PhaseStaged:
 		return a.giveUp(ctx, open.ID, "it was not applied in time")
+	case open.Phase == v1alpha1.PhaseStuck:
+		// Whoever puts the file back needs nothing else: perhaps the node can't be reached but by its console.
+		if free, err := a.freed(open.ID); !free || err != nil {
+			return err
+		}
+		if err := a.turn(*open, open.Reason); err != nil {
+			return err
+		}
 	}
 	return a.seeThrough(ctx, open.ID)
 }
@@ -139,35 +146,27 @@ func (a *Agent) Early(ctx context.Context) error {
 
 // RunRollback is the unit "run rollback RUN".
 func (a *Agent) RunRollback(ctx context.Context, run string) error {
-	j := a.journal()
-	unlock, err := j.Act(true)
+	unlock, err := a.journal().Act(true)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r, err := j.Load(run)
-	if err != nil {
-		return err
-	}
-	if r.Phase == v1alpha1.PhaseRollingBack {
-		p, err := j.Plan(run)
-		if err != nil {
-			return err
-		}
-		if err := a.rearm(ctx, p); err != nil {
-			j.Report(run)(v1alpha1.Progress{Step: "roll back", Detail: "a reboot would not be covered", Error: err.Error()})
-		}
-	}
 	return a.seeThrough(ctx, run)
 }
 
-// rearm installs again what a stuck run has put away.
-func (a *Agent) rearm(ctx context.Context, p *v1alpha1.Plan) error {
-	f, err := a.Machine.Files.Lstat(path.Join(unitDir, earlyUnit))
-	if err != nil || f.Type != v1alpha1.Absent {
-		return err
+// freed reports whether nothing is in a stuck run's way any more.
+func (a *Agent) freed(run string) (bool, error) {
+	p, err := a.journal().Plan(run)
+	if err != nil {
+		return false, err
 	}
-	return errors.Join(a.armWatcher(ctx), a.armEarly(ctx, p))
+	var neither *converge.NeitherError
+	if err := converge.Check(a.Machine, p); errors.As(err, &neither) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // ignorePhase forgives that another process has changed the phase: the next look at the record tells what to do.

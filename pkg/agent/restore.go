@@ -33,18 +33,32 @@ func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) 
 		return false
 	}
 	report := a.journal().Report(r.ID)
-	kubeconfig := p.Kubelet.Kubeconfig
-	if kubeconfig == "" {
-		kubeconfig = kubeletConfig
-	}
 	for _, q := range requests(r) {
-		if err := a.send(ctx, kubeconfig, q); err != nil {
+		if err := a.send(ctx, credential(p), q); err != nil {
 			report(v1alpha1.Progress{Step: "give back", Detail: q.what, Error: err.Error()})
 			return false
 		}
 		report(v1alpha1.Progress{Step: "give back", Detail: q.what})
 	}
 	return a.acknowledge(r.ID) == nil
+}
+
+// announce says on the node what became of a run that stays open, once and as well as it can.
+func (a *Agent) announce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) {
+	r.Restore = v1alpha1.APIRestore{}
+	for _, q := range requests(r) {
+		if err := a.send(ctx, credential(p), q); err != nil {
+			a.journal().Report(r.ID)(v1alpha1.Progress{Step: "tell the API server", Detail: q.what, Error: err.Error()})
+		}
+	}
+}
+
+// credential is the kubeconfig of the node's kubelet.
+func credential(p *v1alpha1.Plan) string {
+	if p.Kubelet.Kubeconfig != "" {
+		return p.Kubelet.Kubeconfig
+	}
+	return kubeletConfig
 }
 
 // request is something to ask of the API server.

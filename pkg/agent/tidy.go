@@ -27,7 +27,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 	}
 	needed := false
 	for _, r := range runs {
-		if r.Phase.Open() && r.Phase != v1alpha1.PhaseStuck {
+		if r.Phase.Open() {
 			needed = true
 			continue
 		}

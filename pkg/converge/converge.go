@@ -40,6 +40,8 @@ type actor struct {
 	blobs    func(sha string) ([]byte, error)
 	report   func(v1alpha1.Progress)
 	contents map[string][]byte // of want, by path
+	// around leaves alone what is neither before nor after, instead of stopping there.
+	around bool
 }
 
 // To takes the machine to want, which is p.Before or p.After. It may be called in any state that an earlier call left,
@@ -48,7 +50,19 @@ type actor struct {
 func To(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
 	report func(v1alpha1.Progress)) error {
 	a := &actor{m: m, plan: p, want: want, blobs: blobs, report: report}
-	kubelet := p.Kubelet.Unit
+	return a.pass(ctx)
+}
+
+// Around is To for a node that somebody else has changed meanwhile: what is neither before nor after stays as it is, and
+// everything else comes to want, so that the node may serve until a person has decided.
+func Around(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
+	report func(v1alpha1.Progress)) error {
+	a := &actor{m: m, plan: p, want: want, blobs: blobs, report: report, around: true}
+	return a.pass(ctx)
+}
+
+func (a *actor) pass(ctx context.Context) error {
+	p, want, kubelet := a.plan, a.want, a.plan.Kubelet.Unit
 	steps := []struct {
 		name, detail string
 		do           func(context.Context) error

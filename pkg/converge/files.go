@@ -126,7 +126,7 @@ func (s seen) String() string {
 	return fmt.Sprintf("it is a %s, mode %04o, owner %d:%d", s.Type, s.Mode, s.UID, s.GID)
 }
 
-// look looks at every path of both photographs and refuses what is neither.
+// look looks at every path of both photographs and refuses what is neither, or leaves it out where it is to go around.
 func (a *actor) look() (map[string]seen, error) {
 	choices := map[string][]v1alpha1.FileState{}
 	for _, state := range []v1alpha1.State{a.plan.Before, a.plan.After} {
@@ -141,6 +141,9 @@ func (a *actor) look() (map[string]seen, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(choices[path], s.is) {
+			if a.around {
+				continue
+			}
 			return nil, &NeitherError{Node: a.plan.Node, Path: path, Now: s.String(), Kept: kept(choices[path][0])}
 		}
 		now[path] = s
@@ -187,6 +190,7 @@ func (a *actor) write(context.Context) error {
 	// Directories stand before what is in them and go after it.
 	byPath := func(x, y v1alpha1.FileState) int { return strings.Compare(x.Path, y.Path) }
 	files := slices.SortedFunc(slices.Values(a.want.Files), byPath)
+	files = slices.DeleteFunc(files, func(f v1alpha1.FileState) bool { _, known := now[f.Path]; return !known })
 	for _, f := range slices.Backward(files) {
 		if f.Type != v1alpha1.Absent || now[f.Path].equal(f) {
 			continue
