@@ -20,7 +20,7 @@ func (a *Agent) apply(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 	if err != nil {
 		return err
 	}
-	if r.Phase == v1alpha1.PhaseStaged && r.DeadlineIn <= 0 {
+	if r.Phase == v1alpha1.PhaseStaged && r.Boot == a.Machine.Clock.Boot() && r.DeadlineIn <= 0 {
 		return &journal.PhaseError{Run: withReason(r, "it was not applied in time, and is being removed"), Wanted: staged}
 	}
 	if r.Phase != v1alpha1.PhaseStaged {

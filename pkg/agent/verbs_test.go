@@ -1,0 +1,226 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+)
+
+// TestStale: a node that isn't as the plan read it is left alone, and the answer names what changed.
+func TestStale(t *testing.T) {
+	changes := map[string]struct {
+		do   func(n *hosttest.Node)
+		want string
+	}{
+		"a file was edited":   {func(n *hosttest.Node) { n.Write("/etc/crictl.yaml", "debug: true\n") }, "/etc/crictl.yaml"},
+		"a file went":         {func(n *hosttest.Node) { n.Remove("/var/lib/kubelet/instance-config.yaml") }, "instance-config.yaml is absent"},
+		"a drop-in was added": {func(n *hosttest.Node) { n.Write(etc+"/kubelet.service.d/20-more.conf", "[Service]\n") }, etc + "/kubelet.service.d"},
+		"a unit was stopped":  {func(n *hosttest.Node) { n.Stop("containerd.service") }, "containerd.service is loaded, inactive"},
+		"a binary was upgraded": {func(n *hosttest.Node) {
+			n.Install(hosttest.Kubelet("/usr/bin/kubelet", "1.34.5"))
+		}, "/usr/bin/kubelet is version 1.34.5 and was 1.34.4"},
+		"it was rebooted": {func(n *hosttest.Node) { n.PowerOff(nil); n.Boot() }, "rebooted"},
+	}
+	for name, c := range changes {
+		for _, when := range []string{"before staging", "before applying"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+					n.Boot()
+					defer n.PowerOff(nil)
+					plan := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+					if when == "before applying" {
+						must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan, StageTimeout: time.Hour})
+						until(t, n, runID, v1alpha1.PhaseStaged)
+					}
+					c.do(n)
+					before := n.Snapshot("/etc", "/var/lib/kubelet")
+					resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan})
+					if when == "before applying" {
+						resp = ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID})
+					}
+					if resp.Code != v1alpha1.CodeStale || !strings.Contains(resp.Error, c.want) {
+						t.Errorf("got %q (%s), want one that names %q", resp.Error, resp.Code, c.want)
+					}
+					if diff := cmp.Diff(before, n.Snapshot("/etc", "/var/lib/kubelet")); diff != "" {
+						t.Errorf("something was changed all the same:\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestBusy: the node itself refuses a second run, and says whose the first one is.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		plan := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan, By: "ana@laptop"})
+		other := *plan
+		other.Run = "r-0000000b"
+		resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: &other, By: "ben@laptop"})
+		if resp.Code != v1alpha1.CodeBusy || !strings.Contains(resp.Error, "ana@laptop") || !strings.Contains(resp.Error, "since 2026-") {
+			t.Errorf("got %q (%s)", resp.Error, resp.Code)
+		}
+		until(t, n, runID, v1alpha1.PhaseStaged)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: runID, By: "ana@laptop"})
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: &other, By: "ben@laptop"})
+		until(t, n, "r-0000000b", v1alpha1.PhaseStaged)
+		if resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: "r-ffffffff"}); resp.Code != v1alpha1.CodeUnknown {
+			t.Errorf("an unknown run: %q (%s)", resp.Error, resp.Code)
+		}
+	})
+}
+
+// api is an API server that notes what it is asked.
+type api struct {
+	away bool
+	log  []string
+}
+
+func (a *api) serve(method, path, contentType string, body []byte) (int, []byte) {
+	if a.away {
+		return http.StatusServiceUnavailable, []byte("etcd is away")
+	}
+	var doc struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+		Spec          map[string]any    `json:"spec"`
+		Preconditions map[string]string `json:"preconditions"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return http.StatusBadRequest, nil
+	}
+	what := fmt.Sprintf("%s %s %s", method, path, contentType)
+	if _, ok := doc.Spec["unschedulable"]; ok {
+		what += " uncordon"
+	}
+	if s := doc.Metadata.Annotations["kubeadm.alpha.kubernetes.io/cri-socket"]; s != "" {
+		what += " " + s
+	}
+	var last v1alpha1.LastRun
+	if json.Unmarshal([]byte(doc.Metadata.Annotations[v1alpha1.LastRunAnnotation]), &last) == nil {
+		what += fmt.Sprintf(" %s %s", last.Run, last.Phase)
+	}
+	if uid := doc.Preconditions["uid"]; uid != "" {
+		what += " uid=" + uid
+	}
+	a.log = append(a.log, what)
+	if method == http.MethodDelete && strings.HasSuffix(path, "/canary") {
+		return http.StatusConflict, []byte("another uid")
+	}
+	return http.StatusOK, []byte("{}")
+}
+
+// TestFinishesAlone: a node that nobody watches gives back what the run has taken, also when the API server is away for a
+// while, and one that is watched leaves that to the plugin.
+func TestFinishesAlone(t *testing.T) {
+	alone := []string{
+		"PATCH /api/v1/nodes/node-1 application/merge-patch+json uncordon unix:///old.sock " + runID + " rolledBack",
+		"DELETE /api/v1/namespaces/kube-system/pods/host application/json uid=1",
+		"DELETE /api/v1/namespaces/kube-system/pods/canary application/json uid=2",
+	}
+	cases := map[string]struct {
+		away    time.Duration
+		reboot  bool
+		watched bool
+		want    []string
+	}{
+		"nobody watches":                {want: alone},
+		"the API server is away":        {away: 6 * time.Minute, want: alone},
+		"it is rebooted meanwhile":      {away: 6 * time.Minute, reboot: true, want: alone},
+		"the API server never comes":    {away: time.Hour},
+		"the plugin is there all along": {watched: true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+				server := &api{away: c.away > 0}
+				n.API = server.serve
+				n.Boot()
+				defer func() { n.PowerOff(nil) }()
+				plan := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan})
+				until(t, n, runID, v1alpha1.PhaseStaged)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID, ConfirmTimeout: 3 * time.Minute, Restore: v1alpha1.APIRestore{
+					Uncordon: true, KubeadmSocket: "unix:///old.sock",
+					Pods: []v1alpha1.PodRef{{Namespace: "kube-system", Name: "host", UID: "1"}, {Namespace: "kube-system", Name: "canary", UID: "2"}},
+				}})
+				if c.watched {
+					until(t, n, runID, v1alpha1.PhaseRolledBack)
+					time.Sleep(20 * time.Second)
+					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish})
+				}
+				time.Sleep(4*time.Minute + c.away)
+				if c.reboot {
+					n.PowerOff(nil)
+					n.Boot()
+				}
+				server.away = false
+				time.Sleep(5 * time.Minute)
+				if diff := cmp.Diff(c.want, server.log); diff != "" {
+					t.Errorf("what the API server was asked (-want +got):\n%s", diff)
+				}
+				clean(t, n)
+			})
+		})
+	}
+}
+
+// TestFinish: what nothing needs goes, what an open or kept run needs stays.
+func TestFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		from, to := v1alpha1.Containerd, v1alpha1.CRIO
+		var last string
+		for i := range 7 {
+			last = fmt.Sprintf("r-0000000%d", i)
+			n.Install(agentProgram())
+			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, last, from, to)})
+			until(t, n, last, v1alpha1.PhaseStaged)
+			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: last})
+			until(t, n, last, v1alpha1.PhaseApplied)
+			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: last})
+			if _, ok := n.Content(binary); !ok {
+				t.Fatal("the agent of an open run was removed")
+			}
+			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: last})
+			until(t, n, last, v1alpha1.PhaseRolledBack)
+			time.Sleep(3 * time.Second)
+		}
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: last})
+		if _, ok := n.Content(binary); ok {
+			t.Error("an agent that nothing needs stays")
+		}
+		m := n.Machine()
+		runs, err := journal.Open(m.Files, m.Clock, journal.Dir).Runs()
+		if err != nil || len(runs) != 5 || runs[0].ID != last {
+			t.Errorf("kept runs: %v, %v", runs, err)
+		}
+		view := must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbShow, Run: last}).View
+		for _, s := range []v1alpha1.State{view.Plan.Before, view.Plan.After} {
+			for _, f := range s.Files {
+				if _, ok := view.Contents[f.SHA256]; f.Type == v1alpha1.Regular && !ok {
+					t.Errorf("the content of %s is gone", f.Path)
+				}
+			}
+		}
+	})
+}
