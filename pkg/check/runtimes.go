@@ -143,8 +143,12 @@ func keeps(n *node, name v1alpha1.RuntimeName, c v1alpha1.Container) bool {
 
 func shortName(c v1alpha1.Container) string {
 	name := c.Name
-	if name == "" && len(c.ID) > 12 {
-		name = c.ID[:12]
+	if name == "" {
+		// Generated identifiers are long and told apart by their beginning; ctr's are given by people.
+		name = c.ID[:min(len(c.ID), 12)]
+		if len(c.ID) < 64 {
+			name = c.ID
+		}
 	}
 	return fmt.Sprintf("%s: %s (%s)", c.Scope, name, c.Image)
 }
