@@ -136,7 +136,7 @@ func (g *gatherer) ask(ctx context.Context, socket string, out *v1alpha1.Runtime
 		g.problem("CRI of "+string(out.Name), err)
 		return false
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	info, err := r.Info(ctx)
 	if err != nil {
 		g.problem("CRI of "+string(out.Name), err)

@@ -139,7 +139,7 @@ func (s linuxStores) foreignContainerd(ctx context.Context) ([]v1alpha1.Containe
 	if err != nil {
 		return nil, err
 	}
-	defer c.conn.Close()
+	defer func() { _ = c.conn.Close() }()
 	namespaces, err := c.call(ctx, kubernetesNamespace, "namespaces.v1.Namespaces/List", nil)
 	if err != nil {
 		return nil, err

@@ -48,8 +48,10 @@ func (s *criServer) ListPodSandbox(context.Context, *cri.ListPodSandboxRequest) 
 
 func (s *criServer) ListContainers(context.Context, *cri.ListContainersRequest) (*cri.ListContainersResponse, error) {
 	return &cri.ListContainersResponse{Containers: []*cri.Container{
-		{Id: "c1", PodSandboxId: "p1", Metadata: &cri.ContainerMetadata{Name: "main"}, State: cri.ContainerState_CONTAINER_RUNNING,
-			Annotations: map[string]string{"io.kubernetes.pod.terminationGracePeriod": "7"}},
+		{
+			Id: "c1", PodSandboxId: "p1", Metadata: &cri.ContainerMetadata{Name: "main"}, State: cri.ContainerState_CONTAINER_RUNNING,
+			Annotations: map[string]string{"io.kubernetes.pod.terminationGracePeriod": "7"},
+		},
 		{Id: "c2", PodSandboxId: "p1", Metadata: &cri.ContainerMetadata{Name: "init"}, State: cri.ContainerState_CONTAINER_EXITED},
 	}}, nil
 }
@@ -194,8 +196,12 @@ func TestCRIPull(t *testing.T) {
 func TestDialRefuses(t *testing.T) {
 	served := serveCRI(t, &criServer{}, "v1")
 	for _, c := range []struct{ endpoint, version string }{
-		{"tcp://127.0.0.1:1", ""}, {"unix://relative.sock", ""}, {"unix:///nowhere/cri.sock", ""},
-		{served, "v1alpha2"}, {served, "v2"}, {"unix:///nowhere/docker.sock", ""},
+		{"tcp://127.0.0.1:1", ""},
+		{"unix://relative.sock", ""},
+		{"unix:///nowhere/cri.sock", ""},
+		{served, "v1alpha2"},
+		{served, "v2"},
+		{"unix:///nowhere/docker.sock", ""},
 	} {
 		start := time.Now()
 		if _, err := (linuxCRI{}).Dial(t.Context(), c.endpoint, c.version); err == nil {

@@ -127,15 +127,15 @@ func (linuxFiles) Filesystem(path string) (v1alpha1.Filesystem, error) {
 		if err := unix.Stat(at, &st); err != nil {
 			return out, fmt.Errorf("looking at %s: %w", at, err)
 		}
-		out.Type = filesystemType(int64(vfs.Type))
+		out.Type = filesystemType(vfs.Type)
 		out.Device = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
 		if out.Type == "btrfs" {
 			// Subvolumes have device numbers of their own and share their room.
 			out.Device = fmt.Sprintf("btrfs:%x", vfs.Fsid.Val)
 		}
-		block := int64(vfs.Frsize)
+		block := vfs.Frsize
 		if block == 0 {
-			block = int64(vfs.Bsize)
+			block = vfs.Bsize
 		}
 		out.Bytes, out.FreeBytes = int64(vfs.Blocks)*block, int64(vfs.Bavail)*block
 		out.Inodes, out.FreeInodes = int64(vfs.Files), int64(vfs.Ffree)

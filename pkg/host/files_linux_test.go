@@ -190,16 +190,16 @@ func TestPutRefuses(t *testing.T) {
 
 // An operator may keep an allowlisted directory itself elsewhere, behind a link.
 func TestPutFollowsTheAllowedDirectory(t *testing.T) {
-	real, dir := t.TempDir(), t.TempDir()
+	away, dir := t.TempDir(), t.TempDir()
 	moved := filepath.Join(dir, "moved")
-	if err := os.Symlink(real, moved); err != nil {
+	if err := os.Symlink(away, moved); err != nil {
 		t.Fatal(err)
 	}
 	files := newFiles([]string{moved + "/"})
 	if err := files.Put(filepath.Join(moved, "x"), regular(0o600), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(real, "x")); err != nil {
+	if _, err := os.Stat(filepath.Join(away, "x")); err != nil {
 		t.Error(err)
 	}
 }

@@ -71,7 +71,7 @@ func parseOSRelease(data []byte) map[string]string {
 // cgroupVersion is 2 only where the unified hierarchy has the controllers: mounted beside version 1 it has none.
 func cgroupVersion() int {
 	var st unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/cgroup", &st); err == nil && int64(st.Type) == unix.CGROUP2_SUPER_MAGIC {
+	if err := unix.Statfs("/sys/fs/cgroup", &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
 		return 2
 	}
 	return 1
@@ -90,7 +90,7 @@ func selinux() string {
 
 func readOnly(path string) bool {
 	var st unix.Statfs_t
-	return unix.Statfs(path, &st) == nil && int64(st.Flags)&unix.ST_RDONLY != 0
+	return unix.Statfs(path, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
 // Modules are the loaded modules and those built into the kernel, which need no loading.

@@ -114,7 +114,7 @@ func (l layerWriter) entry(p, rel string) error {
 
 func (l layerWriter) regular(p, rel string, h *tar.Header, st unix.Stat_t) error {
 	if st.Nlink > 1 {
-		id := [2]uint64{uint64(st.Dev), st.Ino}
+		id := [2]uint64{st.Dev, st.Ino}
 		if first, seen := l.first[id]; seen {
 			h.Typeflag, h.Linkname = tar.TypeLink, first
 			return l.out.WriteHeader(h)

@@ -20,7 +20,7 @@ func (l linuxFiles) open(p string, flags int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", p, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f, err := root.OpenFile(rel, flags|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", p, err)
@@ -76,7 +76,7 @@ func (l linuxFiles) RemoveAll(p string) error {
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", p, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	var st unix.Stat_t
 	err = unix.Lstat(p, &st)
 	if gone(err) {

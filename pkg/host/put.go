@@ -32,7 +32,7 @@ func (l linuxFiles) Put(p string, want v1alpha1.FileState, content []byte) error
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", p, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	w := writer{root: root, rel: rel, temps: l.temps}
 	switch want.Type {
 	case v1alpha1.Absent:

@@ -34,7 +34,7 @@ func (s linuxStores) store(ctx context.Context) string {
 	if err != nil {
 		return crioStore
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	// It names the directory of its driver's images.
 	if path, _, err := r.ImageFs(ctx); err == nil && filepath.Base(path) == "overlay-images" {
 		return filepath.Dir(path)

@@ -62,11 +62,14 @@ func split(t *testing.T, layer []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	zip := gzip.NewWriter(&b)
-	in, err := asm.NewInputTarStream(bytes.NewReader(layer), storage.NewJSONPacker(zip), nil)
+	in, done, err := asm.NewInputTarStreamWithDone(bytes.NewReader(layer), storage.NewJSONPacker(zip), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	if err := zip.Close(); err != nil {

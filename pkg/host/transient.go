@@ -18,7 +18,7 @@ import (
 
 // StartTransient waits until the process runs (Type=exec) or says that it is ready (Type=notify).
 func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
-	if conn, err := u.connect(); err == nil {
+	if conn, err := u.connect(); err == nil { //nolint:contextcheck // the connection outlives the call
 		// A transient unit of that name that failed earlier keeps the name until it is reset.
 		_ = conn.ResetFailedUnitContext(ctx, unit.Name)
 	}

@@ -52,7 +52,7 @@ func (u *linuxUnits) connect() (*dbus.Conn, error) {
 }
 
 func (u *linuxUnits) Show(ctx context.Context, name string) (v1alpha1.Unit, error) {
-	conn, err := u.connect()
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return v1alpha1.Unit{}, err
 	}
@@ -123,7 +123,7 @@ func (u *linuxUnits) Stop(ctx context.Context, name string) error {
 // job starts a job and waits for its end. systemd says how it ended: "skipped" is what a start whose condition isn't met
 // may be called.
 func (u *linuxUnits) job(ctx context.Context, what, name string, begin func(*dbus.Conn, chan<- string) (int, error)) error {
-	conn, err := u.connect()
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (u *linuxUnits) wait(ctx context.Context, conn *dbus.Conn, name string, id 
 		}
 		jobs, err := conn.ListJobsContext(ctx)
 		if err != nil {
-			if fresh, again := u.connect(); again == nil && fresh != conn {
+			if fresh, again := u.connect(); again == nil && fresh != conn { //nolint:contextcheck // the connection outlives the call
 				conn = fresh
 			}
 			continue
@@ -187,7 +187,7 @@ func (u *linuxUnits) wait(ctx context.Context, conn *dbus.Conn, name string, id 
 
 // why adds what the unit's properties say about a failed job.
 func (u *linuxUnits) why(ctx context.Context, name string) string {
-	conn, err := u.connect()
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return ""
 	}
@@ -209,7 +209,7 @@ func (u *linuxUnits) why(ctx context.Context, name string) string {
 }
 
 func (u *linuxUnits) Reload(ctx context.Context, names ...string) error {
-	conn, err := u.connect()
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func isNoSuchUnit(err error) bool {
 // Log asks journalctl, which reads what journald has kept in memory or on disk.
 func (u *linuxUnits) Log(ctx context.Context, name string, lines int) string {
 	argv := []string{"journalctl", "--unit=" + name, "--lines=" + strconv.Itoa(lines), "--output=cat", "--no-pager", "--quiet"}
-	if conn, err := u.connect(); err == nil {
+	if conn, err := u.connect(); err == nil { //nolint:contextcheck // the connection outlives the call
 		if id, err := conn.GetUnitPropertyContext(ctx, name, "InvocationID"); err == nil {
 			if raw, ok := id.Value.Value().([]byte); ok && len(raw) == 16 {
 				// The unit's last start and nothing before it.

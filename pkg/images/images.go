@@ -23,7 +23,8 @@ const cleanTimeout = 2 * time.Minute
 // must stand at the Before photograph. It leaves nothing but the images behind, whether it
 // succeeds or fails: the instance is stopped, the loopback registry closed and dir removed. Credentials are never written down.
 func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string,
-	report func(v1alpha1.Progress)) (err error) {
+	report func(v1alpha1.Progress),
+) (err error) {
 	if err := Unstage(ctx, m, p.Run, dir); err != nil {
 		return fmt.Errorf("removing an earlier staging: %w", err)
 	}

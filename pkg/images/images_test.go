@@ -212,11 +212,17 @@ func TestStageFails(t *testing.T) {
 		wanted v1alpha1.WantedImage
 		want   []string
 	}{
-		{"an image that nobody has", func(*bench) {}, v1alpha1.WantedImage{Ref: "reg.example/team/app:1", Required: true, For: "ns/pod"},
-			[]string{"reg.example/team/app:1", "ns/pod", "401", "containerd"}},
+		{
+			"an image that nobody has", func(*bench) {},
+			v1alpha1.WantedImage{Ref: "reg.example/team/app:1", Required: true, For: "ns/pod"},
+			[]string{"reg.example/team/app:1", "ns/pod", "401", "containerd"},
+		},
 		{"not a reference", func(*bench) {}, v1alpha1.WantedImage{Ref: "Not An Image", Required: true}, []string{"Not An Image"}},
-		{"a pinned digest that the old store doesn't have", func(*bench) {},
-			v1alpha1.WantedImage{Ref: "localhost/only/here@" + digest("another"), Required: true}, []string{digest("another")}},
+		{
+			"a pinned digest that the old store doesn't have", func(*bench) {},
+			v1alpha1.WantedImage{Ref: "localhost/only/here@" + digest("another"), Required: true},
+			[]string{digest("another")},
+		},
 		{"configuration that isn't valid", func(b *bench) { b.plan.Staging.Validate = [][]string{{"/usr/bin/crio", "no", "such"}} }, v1alpha1.WantedImage{}, nil},
 		{"an instance that doesn't start", func(b *bench) { b.plan.Staging.Argv[0] = "/usr/bin/none" }, v1alpha1.WantedImage{}, []string{"cri-o"}},
 		{"a file that leads out", func(b *bench) { b.plan.Staging.Files[0].Path = "../../../../../../etc/crio/x" }, v1alpha1.WantedImage{}, []string{"leads out"}},
@@ -309,7 +315,8 @@ func TestStageKeepsCredentials(t *testing.T) {
 func TestMerge(t *testing.T) {
 	a, b := v1alpha1.RegistryAuth{Username: "a"}, v1alpha1.RegistryAuth{Username: "b"}
 	got := merge([]v1alpha1.WantedImage{
-		{Ref: "nginx", Auths: []v1alpha1.RegistryAuth{a}}, {Ref: "other:1"},
+		{Ref: "nginx", Auths: []v1alpha1.RegistryAuth{a}},
+		{Ref: "other:1"},
 		{Ref: "docker.io/library/nginx:latest", Auths: []v1alpha1.RegistryAuth{a, b}, Required: true},
 	}, []string{pause})
 	var text []string

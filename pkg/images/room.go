@@ -58,7 +58,7 @@ func (s *stager) sizes(ctx context.Context) map[string]int64 {
 	if err != nil {
 		return out
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	images, err := r.Images(ctx)
 	if err != nil {
 		return out
