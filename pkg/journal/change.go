@@ -127,7 +127,7 @@ func (j *Journal) Advance(id string, from []v1alpha1.Phase, to v1alpha1.Phase, m
 	if !ValidID(id) {
 		return v1alpha1.Run{}, fmt.Errorf("%q: %w", id, ErrUnknown)
 	}
-	if !slices.Contains(phases, to) {
+	if !phaseKnown(to) {
 		return v1alpha1.Run{}, fmt.Errorf("%q is no phase", to)
 	}
 	unlock, err := j.lock()

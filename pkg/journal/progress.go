@@ -77,11 +77,16 @@ func parseProgress(data []byte, seq int) []v1alpha1.Progress {
 	return lines
 }
 
-// lastSeq is the highest number among the lines of data.
+// lastSeq is the number of the last line that can be read.
 func lastSeq(data []byte) int {
-	lines := parseProgress(data, 0)
-	if len(lines) == 0 {
-		return 0
+	for {
+		at := bytes.LastIndexByte(data[:max(len(data)-1, 0)], '\n') + 1
+		if lines := parseProgress(data[at:], 0); len(lines) > 0 {
+			return lines[0].Seq
+		}
+		if at == 0 {
+			return 0
+		}
+		data = data[:at]
 	}
-	return lines[len(lines)-1].Seq
 }

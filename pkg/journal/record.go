@@ -61,14 +61,16 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 const recordLimit = 16 << 20
 
-var (
-	runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
+var runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
 
-	phases = []v1alpha1.Phase{
-		v1alpha1.PhaseStaging, v1alpha1.PhaseStaged, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied, v1alpha1.PhaseConfirmed,
-		v1alpha1.PhaseRollingBack, v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved, v1alpha1.PhaseStuck,
+func phaseKnown(p v1alpha1.Phase) bool {
+	switch p {
+	case v1alpha1.PhaseStaging, v1alpha1.PhaseStaged, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied, v1alpha1.PhaseConfirmed,
+		v1alpha1.PhaseRollingBack, v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved, v1alpha1.PhaseStuck:
+		return true
 	}
-)
+	return false
+}
 
 // ValidID reports whether id can name a run: "r-" and eight hexadecimal digits.
 func ValidID(id string) bool { return runID.MatchString(id) }
@@ -84,7 +86,7 @@ func decodeRun(id string, data []byte) (v1alpha1.Run, error) {
 		return v1alpha1.Run{}, fmt.Errorf("it is a %q of %q", r.Kind, r.APIVersion)
 	case r.ID != id:
 		return v1alpha1.Run{}, fmt.Errorf("it is the record of run %q", r.ID)
-	case !slices.Contains(phases, r.Phase):
+	case !phaseKnown(r.Phase):
 		return v1alpha1.Run{}, fmt.Errorf("unknown phase %q", r.Phase)
 	}
 	return r, nil
