@@ -139,8 +139,8 @@ func (linuxFiles) Filesystem(path string) (v1alpha1.Filesystem, error) {
 		}
 		out.Bytes, out.FreeBytes = int64(vfs.Blocks)*block, int64(vfs.Bavail)*block
 		out.Inodes, out.FreeInodes = int64(vfs.Files), int64(vfs.Ffree)
-		out.ReadOnly = int64(vfs.Flags)&unix.ST_RDONLY != 0
-		out.NoExec = int64(vfs.Flags)&unix.ST_NOEXEC != 0
+		out.ReadOnly = vfs.Flags&unix.ST_RDONLY != 0
+		out.NoExec = vfs.Flags&unix.ST_NOEXEC != 0
 		return out, nil
 	}
 }
