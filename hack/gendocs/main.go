@@ -58,15 +58,11 @@ func pages() map[string]string {
 		Getenv:  func(string) string { return "" },
 		Now:     time.Now,
 	})
-	var walk func(c *cobra.Command)
-	walk = func(c *cobra.Command) {
-		for _, sub := range c.Commands() {
-			if sub.IsAvailableCommand() && sub.Name() != "completion" && sub.Name() != "version" {
-				out[sub.Name()+".md"] = verb(sub)
-			}
+	for _, sub := range root.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "completion" && sub.Name() != "version" {
+			out[sub.Name()+".md"] = verb(sub)
 		}
 	}
-	walk(root)
 	return out
 }
 

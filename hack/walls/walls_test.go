@@ -31,16 +31,22 @@ var walls = []struct {
 	// but are packages on the way that may reach it: what stands behind them is theirs to answer for.
 	but []string
 }{
-	{why: "pure packages reach no API server and run no program", from: pure,
+	{
+		why: "pure packages reach no API server and run no program", from: pure,
 		to: append([]string{"os/exec", "net/http", "google.golang.org/grpc"}, apiSide...),
 		// Reading versions and YAML links parts of the standard library that mention the network; they take no part in it.
-		but: []string{"k8s.io/apimachinery/pkg/util/version"}},
+		but: []string{"k8s.io/apimachinery/pkg/util/version"},
+	},
 	{why: "root on the node stays small", from: onNode, to: apiSide},
-	{why: "the node's side doesn't know the operator's", from: onNode,
-		to: []string{module + "pkg/cmd", module + "pkg/ui", module + "pkg/rollout", module + "pkg/cluster", module + "pkg/hostpod", module + "pkg/plan", module + "pkg/check"}},
-	{why: "the operator's side doesn't act on machines", from: []string{"cmd/kubectl-runtime", "pkg/cmd", "pkg/ui", "pkg/rollout", "pkg/cluster", "pkg/hostpod"},
+	{
+		why: "the node's side doesn't know the operator's", from: onNode,
+		to: []string{module + "pkg/cmd", module + "pkg/ui", module + "pkg/rollout", module + "pkg/cluster", module + "pkg/hostpod", module + "pkg/plan", module + "pkg/check"},
+	},
+	{
+		why: "the operator's side doesn't act on machines", from: []string{"cmd/kubectl-runtime", "pkg/cmd", "pkg/ui", "pkg/rollout", "pkg/cluster", "pkg/hostpod"},
 		to:  []string{module + "pkg/host", module + "pkg/converge", module + "pkg/journal", module + "pkg/agent", module + "pkg/images", module + "pkg/facts"},
-		but: []string{module + "pkg/hostpod"}},
+		but: []string{module + "pkg/hostpod"},
+	},
 	{why: "cluster and hostpod don't know each other", from: []string{"pkg/cluster"}, to: []string{module + "pkg/hostpod"}},
 	{why: "cluster and hostpod don't know each other", from: []string{"pkg/hostpod"}, to: []string{module + "pkg/cluster"}},
 	{why: "types know nobody", from: []string{"pkg/apis"}, to: []string{module + "pkg/edit", module + "pkg/kubelet", module + "pkg/runtimes", module + "pkg/plan", module + "pkg/check", "k8s.io"}},

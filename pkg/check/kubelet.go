@@ -11,20 +11,34 @@ import (
 
 func kubeletRules() []rule {
 	return []rule{
-		{Rule{"K001", "the kubelet follows files that its installer leaves alone",
-			"Some installers run the kubelet inside a process of their own and write its endpoint anew at each start. There the installer's own option changes the runtime."}, installer},
-		{Rule{"K002", "the kubelet speaks to its runtime over CRI",
-			"Up to 1.23 a kubelet may serve Docker itself (dockershim). While it is stopped nobody can stop its pods over CRI. Upgrade to 1.24 with cri-dockerd, or move by hand."}, dockershim},
-		{Rule{"K003", "the kubelet runs with the configuration that is on disk",
-			"A kubelet that is older than its configuration would pick up an edit that nobody has tried when the switch restarts it."}, kubeletFresh},
-		{Rule{"K004", "the runtime behind the kubelet's endpoint is known",
-			"The switch must empty the runtime that is left; it knows containerd, CRI-O and Docker behind cri-dockerd."}, endpoint},
-		{Rule{"K005", "the target speaks a CRI version that the kubelet understands",
-			"Kubelets up to 1.22 speak v1alpha2 only, from 1.26 on v1 only. containerd has v1 from 1.6 and no v1alpha2 from 2.0 on; CRI-O no v1alpha2 from 1.26 on; cri-dockerd v1 from 0.3.0 and no v1alpha2 from 0.4.2 on."}, criVersion},
-		{Rule{"K006", "the kubelet is healthy now",
-			"Whether the switch went well is judged by the kubelet's health; one that is ill before can't prove anything."}, healthy},
-		{Rule{"K007", "images come from the runtime itself",
-			"An image endpoint of its own is a proxy that knows the runtime's socket too; it must be changed together with it."}, imageEndpoint},
+		{Rule{
+			"K001", "the kubelet follows files that its installer leaves alone",
+			"Some installers run the kubelet inside a process of their own and write its endpoint anew at each start. There the installer's own option changes the runtime.",
+		}, installer},
+		{Rule{
+			"K002", "the kubelet speaks to its runtime over CRI",
+			"Up to 1.23 a kubelet may serve Docker itself (dockershim). While it is stopped nobody can stop its pods over CRI. Upgrade to 1.24 with cri-dockerd, or move by hand.",
+		}, dockershim},
+		{Rule{
+			"K003", "the kubelet runs with the configuration that is on disk",
+			"A kubelet that is older than its configuration would pick up an edit that nobody has tried when the switch restarts it.",
+		}, kubeletFresh},
+		{Rule{
+			"K004", "the runtime behind the kubelet's endpoint is known",
+			"The switch must empty the runtime that is left; it knows containerd, CRI-O and Docker behind cri-dockerd.",
+		}, endpoint},
+		{Rule{
+			"K005", "the target speaks a CRI version that the kubelet understands",
+			"Kubelets up to 1.22 speak v1alpha2 only, from 1.26 on v1 only. containerd has v1 from 1.6 and no v1alpha2 from 2.0 on; CRI-O no v1alpha2 from 1.26 on; cri-dockerd v1 from 0.3.0 and no v1alpha2 from 0.4.2 on.",
+		}, criVersion},
+		{Rule{
+			"K006", "the kubelet is healthy now",
+			"Whether the switch went well is judged by the kubelet's health; one that is ill before can't prove anything.",
+		}, healthy},
+		{Rule{
+			"K007", "images come from the runtime itself",
+			"An image endpoint of its own is a proxy that knows the runtime's socket too; it must be changed together with it.",
+		}, imageEndpoint},
 	}
 }
 

@@ -8,20 +8,34 @@ import (
 
 func nodeRules() []rule {
 	return []rule{
-		{Rule{"N001", "the system is mutable and runs systemd",
-			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime."}, mutable},
-		{Rule{"N002", "the node is no control plane node",
-			"The static pods of a control plane can't be drained. Moving them is not supported yet."}, controlPlane},
-		{Rule{"N003", "no other run is open on the node",
-			"A run that was started and neither kept nor taken back owns the node. Finish it first: run the same switch again, or kubectl runtime rollback."}, noOpenRun},
-		{Rule{"N004", "there is room for a second image store",
-			"Both stores lie on disk until the old one is given up. When the disk passes the kubelet's image garbage collection threshold or an eviction threshold, the kubelet deletes images of the old store, which the way back needs, or evicts pods."}, room},
-		{Rule{"N005", "SELinux leaves the switch alone",
-			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need."}, selinux},
-		{Rule{"N006", "the kubelet accepts the node's cgroup version",
-			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last."}, cgroupVersion},
-		{Rule{"N007", "everything could be looked at",
-			"What could not be looked at on the node may hide a reason against the switch."}, lookedAt},
+		{Rule{
+			"N001", "the system is mutable and runs systemd",
+			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime.",
+		}, mutable},
+		{Rule{
+			"N002", "the node is no control plane node",
+			"The static pods of a control plane can't be drained. Moving them is not supported yet.",
+		}, controlPlane},
+		{Rule{
+			"N003", "no other run is open on the node",
+			"A run that was started and neither kept nor taken back owns the node. Finish it first: run the same switch again, or kubectl runtime rollback.",
+		}, noOpenRun},
+		{Rule{
+			"N004", "there is room for a second image store",
+			"Both stores lie on disk until the old one is given up. When the disk passes the kubelet's image garbage collection threshold or an eviction threshold, the kubelet deletes images of the old store, which the way back needs, or evicts pods.",
+		}, room},
+		{Rule{
+			"N005", "SELinux leaves the switch alone",
+			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need.",
+		}, selinux},
+		{Rule{
+			"N006", "the kubelet accepts the node's cgroup version",
+			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last.",
+		}, cgroupVersion},
+		{Rule{
+			"N007", "everything could be looked at",
+			"What could not be looked at on the node may hide a reason against the switch.",
+		}, lookedAt},
 	}
 }
 

@@ -12,26 +12,46 @@ import (
 
 func runtimeRules() []rule {
 	return []rule{
-		{Rule{"R001", "the target is installed",
-			"The switch installs nothing. The daemon's binary and its systemd unit must be on the node; for Docker, cri-dockerd too."}, installed},
-		{Rule{"R002", "the target's units may start",
-			"A masked unit can't be started; somebody masked it for a reason that the switch can't know."}, unmasked},
-		{Rule{"R003", "the target doesn't run yet",
-			"Two runtimes that serve CRI at once see the same network configuration: CRI-O removes, when it starts, the network attachments of pods that aren't its own."}, alone},
-		{Rule{"R004", "no other containers are in the runtimes that restart",
-			"The runtime that is left is stopped for good. Containers that Kubernetes doesn't own (docker run, nerdctl) would stop with it."}, foreign},
-		{Rule{"R005", "the old runtime runs with the configuration that is on disk",
-			"A daemon that is older than its own configuration would pick up an untried edit when a rollback restarts it."}, daemonFresh},
-		{Rule{"R006", "the old runtime can be parked",
-			"The old runtime stays installed for the way back and must not start meanwhile. A drop-in with a condition keeps its units from starting; a daemon outside a unit, or a later drop-in that clears conditions, isn't kept."}, parkable},
-		{Rule{"R007", "stopping a daemon leaves its containers alone",
-			"containerd's and Docker's units kill their daemon only (KillMode=process). A unit that was edited to kill all processes ends every pod whenever the daemon restarts."}, killMode},
-		{Rule{"R008", "the old runtime answers",
-			"The containers of the old runtime are stopped through its CRI, with their grace period."}, answers},
-		{Rule{"R009", "the target's parts fit together",
-			"cri-dockerd asks for a minimum of Docker's API and dockerd refuses clients that are too old; CRI-O is released with Kubernetes and supports the kubelet of its own and two neighbouring minors."}, parts},
-		{Rule{"R010", "Docker's other users are known",
-			"Docker may go on beside Kubernetes on the node's containerd: containerd then stays up when Kubernetes leaves it."}, dockerStays},
+		{Rule{
+			"R001", "the target is installed",
+			"The switch installs nothing. The daemon's binary and its systemd unit must be on the node; for Docker, cri-dockerd too.",
+		}, installed},
+		{Rule{
+			"R002", "the target's units may start",
+			"A masked unit can't be started; somebody masked it for a reason that the switch can't know.",
+		}, unmasked},
+		{Rule{
+			"R003", "the target doesn't run yet",
+			"Two runtimes that serve CRI at once see the same network configuration: CRI-O removes, when it starts, the network attachments of pods that aren't its own.",
+		}, alone},
+		{Rule{
+			"R004", "no other containers are in the runtimes that restart",
+			"The runtime that is left is stopped for good. Containers that Kubernetes doesn't own (docker run, nerdctl) would stop with it.",
+		}, foreign},
+		{Rule{
+			"R005", "the old runtime runs with the configuration that is on disk",
+			"A daemon that is older than its own configuration would pick up an untried edit when a rollback restarts it.",
+		}, daemonFresh},
+		{Rule{
+			"R006", "the old runtime can be parked",
+			"The old runtime stays installed for the way back and must not start meanwhile. A drop-in with a condition keeps its units from starting; a daemon outside a unit, or a later drop-in that clears conditions, isn't kept.",
+		}, parkable},
+		{Rule{
+			"R007", "stopping a daemon leaves its containers alone",
+			"containerd's and Docker's units kill their daemon only (KillMode=process). A unit that was edited to kill all processes ends every pod whenever the daemon restarts.",
+		}, killMode},
+		{Rule{
+			"R008", "the old runtime answers",
+			"The containers of the old runtime are stopped through its CRI, with their grace period.",
+		}, answers},
+		{Rule{
+			"R009", "the target's parts fit together",
+			"cri-dockerd asks for a minimum of Docker's API and dockerd refuses clients that are too old; CRI-O is released with Kubernetes and supports the kubelet of its own and two neighbouring minors.",
+		}, parts},
+		{Rule{
+			"R010", "Docker's other users are known",
+			"Docker may go on beside Kubernetes on the node's containerd: containerd then stays up when Kubernetes leaves it.",
+		}, dockerStays},
 	}
 }
 

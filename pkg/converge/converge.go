@@ -48,7 +48,8 @@ type actor struct {
 // and always stops everything that the plan touches before it starts it again: a process that runs proves nothing about
 // the configuration it would start with. A *NeitherError means that no file was written.
 func To(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
-	report func(v1alpha1.Progress)) error {
+	report func(v1alpha1.Progress),
+) error {
 	a := &actor{m: m, plan: p, want: want, blobs: blobs, report: report}
 	return a.pass(ctx)
 }
@@ -56,7 +57,8 @@ func To(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.Sta
 // Around is To for a node that somebody else has changed meanwhile: what is neither before nor after stays as it is, and
 // everything else comes to want, so that the node may serve until a person has decided.
 func Around(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
-	report func(v1alpha1.Progress)) error {
+	report func(v1alpha1.Progress),
+) error {
 	a := &actor{m: m, plan: p, want: want, blobs: blobs, report: report, around: true}
 	return a.pass(ctx)
 }

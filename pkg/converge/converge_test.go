@@ -68,7 +68,8 @@ func newBed(pods ...hosttest.Pod) *bed {
 		After: v1alpha1.State{
 			Runtime: crio, Units: []v1alpha1.UnitState{{Name: "containerd.service"}, {Name: "crio.service", Active: true}},
 			Files: []v1alpha1.FileState{
-				file(dropIn, "[crio]\n"), {Path: dir, Type: v1alpha1.Directory, Mode: 0o755},
+				file(dropIn, "[crio]\n"),
+				{Path: dir, Type: v1alpha1.Directory, Mode: 0o755},
 				file(parked, "[Unit]\nConditionPathExists=!"+parked+"\n"), file(config, "containerRuntimeEndpoint: "+crio.Endpoint+"\n"),
 			},
 		},

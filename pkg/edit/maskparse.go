@@ -143,7 +143,7 @@ func (m *masker) json() {
 		switch x := token.(type) {
 		case json.Delim:
 			if x == '{' || x == '[' {
-				inherit := secret && !(x == '{' && top.object && !top.secret && strings.EqualFold(top.key, "auth"))
+				inherit := secret && (x != '{' || !top.object || top.secret || !strings.EqualFold(top.key, "auth"))
 				stack = append(stack, level{object: x == '{', secret: inherit, isKey: x == '{'})
 				continue
 			}
@@ -201,7 +201,7 @@ func (m *masker) yaml(y *YAML, n *yaml.Node, from yamlInherit, depth int) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
 			inherit := from
-			if secretName(key.Value) && !(value.Kind == yaml.MappingNode && strings.EqualFold(key.Value, "auth")) || headerName(key.Value) {
+			if secretName(key.Value) && (value.Kind != yaml.MappingNode || !strings.EqualFold(key.Value, "auth")) || headerName(key.Value) {
 				inherit = yamlSecret
 			}
 			m.yaml(y, value, inherit, depth+1)

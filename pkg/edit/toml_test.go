@@ -67,19 +67,22 @@ func TestTOMLSet(t *testing.T) {
 		{
 			"keep the quotes in use",
 			generatedContainerd,
-			[]string{"plugins", "io.containerd.cri.v1.images", "pinned_images", "sandbox"}, "registry.k8s.io/pause:3.10.1",
+			[]string{"plugins", "io.containerd.cri.v1.images", "pinned_images", "sandbox"},
+			"registry.k8s.io/pause:3.10.1",
 			strings.Replace(generatedContainerd, "pause:3.10'", "pause:3.10.1'", 1),
 		},
 		{
 			"into an existing table, with its indent",
 			generatedContainerd,
-			[]string{"plugins", "io.containerd.cri.v1.runtime", "enable_cdi"}, true,
+			[]string{"plugins", "io.containerd.cri.v1.runtime", "enable_cdi"},
+			true,
 			strings.Replace(generatedContainerd, "enable_selinux = false\n", "enable_selinux = false\n    enable_cdi = true\n", 1),
 		},
 		{
 			"a new table beside its family",
 			generatedContainerd,
-			[]string{"plugins", "io.containerd.cri.v1.images", "registry", "config_path"}, "/etc/containerd/certs.d",
+			[]string{"plugins", "io.containerd.cri.v1.images", "registry", "config_path"},
+			"/etc/containerd/certs.d",
 			strings.Replace(generatedContainerd, "pause:3.10'\n", "pause:3.10'\n\n    [plugins.'io.containerd.cri.v1.images'.registry]\n      config_path = '/etc/containerd/certs.d'\n", 1),
 		},
 		{
@@ -94,11 +97,15 @@ func TestTOMLSet(t *testing.T) {
 		},
 		{
 			"a super-table of existing ones",
-			"[a.b]\nx = 1\n", []string{"a", "y"}, 2, "[a]\ny = 2\n\n[a.b]\nx = 1\n",
+			"[a.b]\nx = 1\n",
+			[]string{"a", "y"},
+			2, "[a]\ny = 2\n\n[a.b]\nx = 1\n",
 		},
 		{
 			"at the top before the first header and its comment",
-			"# head\n\n# about a\n[a]\nx = 1\n", []string{"version"}, 2, "# head\n\nversion = 2\n\n# about a\n[a]\nx = 1\n",
+			"# head\n\n# about a\n[a]\nx = 1\n",
+			[]string{"version"},
+			2, "# head\n\nversion = 2\n\n# about a\n[a]\nx = 1\n",
 		},
 		{
 			"no newline at the end", "[a]\nx = 1", []string{"a", "y"}, "z", "[a]\nx = 1\ny = \"z\"\n",
@@ -141,12 +148,16 @@ func TestTOMLSet(t *testing.T) {
 		},
 		{
 			"list with comments, appended",
-			"a = [\n  # first\n  \"x\", # one\n]\n", []string{"a"}, []string{"x", "y"},
+			"a = [\n  # first\n  \"x\", # one\n]\n",
+			[]string{"a"},
+			[]string{"x", "y"},
 			"a = [\n  # first\n  \"x\", \"y\", # one\n]\n",
 		},
 		{
 			"list with comments, shortened",
-			"a = [\n  # first\n  \"x\", # one\n  \"y\"\n]\n", []string{"a"}, []string{"y"},
+			"a = [\n  # first\n  \"x\", # one\n  \"y\"\n]\n",
+			[]string{"a"},
+			[]string{"y"},
 			"a = [\n  # first\n  # one\n  \"y\"\n]\n",
 		},
 		{

@@ -76,8 +76,10 @@ func crioStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 		}
 	}
 	exe := f.Runtime(v1alpha1.CRIO).Binaries["crio"].Path
-	s.Argv = []string{exe, "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d",
-		"--registries-conf={dir}/registries.conf", "--registries-conf-dir={dir}/registries.conf.d"}
+	s.Argv = []string{
+		exe, "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d",
+		"--registries-conf={dir}/registries.conf", "--registries-conf-dir={dir}/registries.conf.d",
+	}
 	for _, flag := range []string{"root", "runroot", "storage-driver", "storage-opt", "imagestore"} {
 		for _, value := range cfg.cmd.values(flag) {
 			s.Argv = append(s.Argv, "--"+flag+"="+value)

@@ -35,9 +35,11 @@ func TestRegistriesOfContainerd(t *testing.T) {
 		},
 		{
 			name: "a port in a directory's name, both spellings", version: "2.2.9",
-			files: map[string]string{containerdConfig: v2,
+			files: map[string]string{
+				containerdConfig: v2,
 				containerdCerts + "/lab.example_5000_/hosts.toml": "server = \"http://lab.example:5000\"\n",
-				containerdCerts + "/x.example:80/hosts.toml":      "[host.\"http://x.example:80\"]\n"},
+				containerdCerts + "/x.example:80/hosts.toml":      "[host.\"http://x.example:80\"]\n",
+			},
 			want: []v1alpha1.Registry{
 				{Host: "lab.example:5000", Insecure: true, Source: containerdCerts + "/lab.example_5000_/hosts.toml"},
 				{Host: "x.example:80", Insecure: true, Source: containerdCerts + "/x.example:80/hosts.toml"},
@@ -45,18 +47,24 @@ func TestRegistriesOfContainerd(t *testing.T) {
 		},
 		{
 			name: "another server, the default for all, and headers", version: "2.2.9",
-			files: map[string]string{containerdConfig: v2,
+			files: map[string]string{
+				containerdConfig:                         v2,
 				containerdCerts + "/_default/hosts.toml": "[host.\"https://m.example\"]\n",
-				containerdCerts + "/gcr.io/hosts.toml":   "server = \"https://gcr.corp.example\"\n[host.\"https://gcr.corp.example\".header]\n  authorization = \"Basic c2VjcmV0\"\n"},
-			want: []v1alpha1.Registry{{Host: "gcr.io", Location: "gcr.corp.example", Source: containerdCerts + "/gcr.io/hosts.toml",
-				Mirrors: []v1alpha1.Mirror{{URL: "https://gcr.corp.example"}}}},
+				containerdCerts + "/gcr.io/hosts.toml":   "server = \"https://gcr.corp.example\"\n[host.\"https://gcr.corp.example\".header]\n  authorization = \"Basic c2VjcmV0\"\n",
+			},
+			want: []v1alpha1.Registry{{
+				Host: "gcr.io", Location: "gcr.corp.example", Source: containerdCerts + "/gcr.io/hosts.toml",
+				Mirrors: []v1alpha1.Mirror{{URL: "https://gcr.corp.example"}},
+			}},
 			findings: "warning R020, warning R020",
 		},
 		{
 			name: "Docker's layout, found by default from 2.2 on", version: "2.2.9",
 			files: map[string]string{containerdConfig: "version = 3\n", dockerCerts + "/corp.example/ca.crt": "x", dockerCerts + "/corp.example/client.cert": "x", dockerCerts + "/corp.example/client.key": "x"},
-			want: []v1alpha1.Registry{{Host: "corp.example", Source: dockerCerts + "/corp.example", CAs: []string{dockerCerts + "/corp.example/ca.crt"},
-				Clients: []v1alpha1.ClientCert{{Cert: dockerCerts + "/corp.example/client.cert", Key: dockerCerts + "/corp.example/client.key"}}}},
+			want: []v1alpha1.Registry{{
+				Host: "corp.example", Source: dockerCerts + "/corp.example", CAs: []string{dockerCerts + "/corp.example/ca.crt"},
+				Clients: []v1alpha1.ClientCert{{Cert: dockerCerts + "/corp.example/client.cert", Key: dockerCerts + "/corp.example/client.key"}},
+			}},
 		},
 		{
 			name: "the old tables", version: "1.6.38",
@@ -111,8 +119,10 @@ pull-from-mirror = "tag-only"
 	s, _ := crioSettings(f)
 	want := []v1alpha1.Registry{
 		{Host: "corp.example", Source: containerCerts + "/corp.example", CAs: []string{containerCerts + "/corp.example/a.crt"}},
-		{Host: "docker.io", Source: registriesDir + "/10-a.conf", Location: "hub.corp.example/dockerhub", Blocked: true,
-			Mirrors: []v1alpha1.Mirror{{URL: "https://m.example/v2/hub", OverridePath: true, Insecure: true, TagOnly: true}}},
+		{
+			Host: "docker.io", Source: registriesDir + "/10-a.conf", Location: "hub.corp.example/dockerhub", Blocked: true,
+			Mirrors: []v1alpha1.Mirror{{URL: "https://m.example/v2/hub", OverridePath: true, Insecure: true, TagOnly: true}},
+		},
 	}
 	if diff := cmp.Diff(want, s.Registries); diff != "" {
 		t.Errorf("registries (-want +got):\n%s", diff)

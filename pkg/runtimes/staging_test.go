@@ -136,8 +136,10 @@ func TestStagingOfCRIO(t *testing.T) {
 		"/etc/systemd/system/crio.service.d/proxy.conf": "[Service]\nEnvironment=\"HTTP_PROXY=http://u:pw@p:1\"\n",
 	})
 	st, files := stage(t, v1alpha1.CRIO, f, v1alpha1.Settings{SearchRegistries: []string{"docker.io"}})
-	want := []string{"/usr/bin/crio", "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d", "--registries-conf={dir}/registries.conf",
-		"--registries-conf-dir={dir}/registries.conf.d", "--root=/data", "--storage-opt=overlay.mount_program=x", "--listen={dir}/crio.sock", "--cni-config-dir={dir}/cni"}
+	want := []string{
+		"/usr/bin/crio", "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d", "--registries-conf={dir}/registries.conf",
+		"--registries-conf-dir={dir}/registries.conf.d", "--root=/data", "--storage-opt=overlay.mount_program=x", "--listen={dir}/crio.sock", "--cni-config-dir={dir}/cni",
+	}
 	if diff := cmp.Diff(want, st.Argv); diff != "" {
 		t.Errorf("argv (-want +got):\n%s", diff)
 	}
