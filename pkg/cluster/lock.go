@@ -46,7 +46,8 @@ type LockedError struct {
 
 // Error implements error.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("node %s is being worked on by %s since %s", e.Node, e.Holder, e.Since.Local().Format(time.DateTime))
+	return fmt.Sprintf("node %s is being worked on by %s since %s; if that program has died, its claim ends at %s", e.Node, e.Holder,
+		e.Since.Local().Format(time.DateTime), e.Until.Local().Format(time.TimeOnly))
 }
 
 // ErrLockLost says that the Lease is no longer ours.
