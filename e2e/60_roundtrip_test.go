@@ -43,7 +43,7 @@ func TestRoundTrip(t *testing.T) {
 	w.serve(t, b, n, elsewhere, bed.Home)
 	moved(t, b, n, target, settings)
 
-	runs := n.Known(t)[len(known):]
+	runs := n.Since(t, known)
 	if len(runs) != 2 || runs[0].Phase != v1alpha1.PhaseConfirmed || runs[1].Phase != v1alpha1.PhaseConfirmed {
 		t.Fatalf("the node keeps %v, want two confirmed runs", runs)
 	}

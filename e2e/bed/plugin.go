@@ -57,7 +57,15 @@ func (l *lines) stamped() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var b strings.Builder
-	for i, line := range strings.Split(strings.TrimRight(l.raw.String(), "\n"), "\n") {
+	all := strings.Split(strings.TrimRight(l.raw.String(), "\n"), "\n")
+	const most = 150 // a saved plan is longer, and says little about a failure
+	if len(all) > most {
+		fmt.Fprintf(&b, "  (%d lines before)\n", len(all)-most)
+	}
+	for i, line := range all {
+		if i < len(all)-most {
+			continue
+		}
 		var at time.Duration
 		if i < len(l.marks) {
 			at = l.marks[i]

@@ -5,6 +5,7 @@ package bed
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,14 +204,20 @@ func (b *Bed) NothingOfOurs(t *testing.T, n *Node, timeout time.Duration) {
 	}
 }
 
-// LastRun returns the newest run on the node that isn't in known.
+// Since returns the runs on the node that aren't in known, oldest first. A node keeps a few runs only, so there may be
+// fewer than there were.
+func (n *Node) Since(t *testing.T, known []v1alpha1.Run) []v1alpha1.Run {
+	t.Helper()
+	return slices.DeleteFunc(n.Known(t), func(run v1alpha1.Run) bool {
+		return slices.ContainsFunc(known, func(old v1alpha1.Run) bool { return old.ID == run.ID })
+	})
+}
+
+// LastRun returns the newest run on the node that isn't in known, if there is one.
 func (n *Node) LastRun(t *testing.T, known []v1alpha1.Run) *v1alpha1.Run {
 	t.Helper()
-	runs, err := n.Runs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(runs) <= len(known) {
+	runs := n.Since(t, known)
+	if len(runs) == 0 {
 		return nil
 	}
 	return &runs[len(runs)-1]
