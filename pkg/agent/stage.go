@@ -252,13 +252,13 @@ func (a *Agent) source(p *v1alpha1.Plan) func(string) ([]byte, error) {
 
 // clearStaging ends the staging instance and removes its directory.
 func (a *Agent) clearStaging(ctx context.Context, run string) error {
+	if err := a.Machine.Units.Stop(ctx, stagingUnit(run)); err != nil {
+		return fmt.Errorf("stopping the staging instance: %w", err)
+	}
 	dir := a.journal().StagingDir(run)
 	f, err := a.Machine.Files.Lstat(dir)
 	if err != nil || f.Type == v1alpha1.Absent {
 		return err
-	}
-	if err := a.Machine.Units.Stop(ctx, stagingUnit(run)); err != nil {
-		return fmt.Errorf("stopping the staging instance: %w", err)
 	}
 	if err := a.Machine.Files.RemoveAll(dir); err != nil && !errors.Is(err, host.ErrNotExist) {
 		return fmt.Errorf("removing the staging directory: %w", err)

@@ -40,6 +40,14 @@ type change struct {
 type tree struct {
 	now     map[string]*inode
 	pending []change
+	units   map[string]*definition // as read since the last change of a unit file
+}
+
+// touched forgets the units that were read if p may belong to one.
+func (t *tree) touched(p string) {
+	if strings.Contains(p, "/systemd") {
+		t.units = nil
+	}
 }
 
 func newTree() *tree {
@@ -115,6 +123,7 @@ func (t *tree) lay(f File) {
 	for d := path.Dir(at); t.now[d] == nil; d = path.Dir(d) {
 		t.now[d] = &inode{kind: v1alpha1.Directory, mode: 0o755, mtime: f.Modified}
 	}
+	t.touched(at)
 	t.now[at] = &inode{
 		kind: f.Type, data: []byte(f.Content), mode: f.Mode, uid: f.UID, gid: f.GID, xattrs: f.Xattrs, target: f.Target,
 		mtime: f.Modified, synced: len(f.Content),
@@ -126,6 +135,7 @@ func (t *tree) uproot(p string) {
 	if err != nil {
 		return
 	}
+	t.units = nil
 	for q := range t.now {
 		if q == at || strings.HasPrefix(q, at+"/") {
 			delete(t.now, q)
@@ -154,6 +164,7 @@ func (t *tree) snapshot(dirs []string) map[string]File {
 func (t *tree) set(dir string, entries ...entry) {
 	for k := range entries {
 		e := &entries[k]
+		t.touched(e.path)
 		e.old = t.now[e.path]
 		if e.new == nil {
 			delete(t.now, e.path)
@@ -172,6 +183,7 @@ func (t *tree) sync(dir string) {
 // lose is the loss of power: keep says of each change that no fsync confirmed whether the disk took it, and how much of
 // content that wasn't fsynced.
 func (t *tree) lose(keep func() bool) {
+	t.units = nil
 	for _, c := range slices.Backward(t.pending) {
 		if keep() {
 			continue

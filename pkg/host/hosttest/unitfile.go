@@ -51,8 +51,23 @@ func (d *definition) deps(kind string) []string {
 	return slices.Compact(out)
 }
 
-// read reads the definition of a unit from the disk; nil when there is none.
+// read returns the definition of a unit as the disk has it; nil when there is none.
 func (t *tree) read(name string) (*definition, error) {
+	if d, ok := t.units[name]; ok {
+		return d, nil
+	}
+	d, err := t.define(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.units == nil {
+		t.units = map[string]*definition{}
+	}
+	t.units[name] = d
+	return d, nil
+}
+
+func (t *tree) define(name string) (*definition, error) {
 	d := &definition{name: name, options: map[string][]string{}, links: map[string][]string{}}
 	for _, dir := range unitDirs {
 		i, real, err := t.follow(path.Join(dir, name))
