@@ -1,8 +1,6 @@
 package edit
 
 import (
-	"strings"
-
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -133,9 +131,4 @@ func (d *Draft) Segments() []v1alpha1.Segment {
 		}
 	}
 	return out
-}
-
-// lineOf returns the line, from 1, on which the byte at offset stands.
-func lineOf(content string, offset int) int {
-	return 1 + strings.Count(content[:min(offset, len(content))], "\n")
 }

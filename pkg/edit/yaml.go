@@ -125,7 +125,7 @@ func YAMLSet(content, key, value string) ([]Splice, error) {
 	case y.flow():
 		err = fmt.Errorf("the document is written in flow style ({…}): %w", ErrRefused)
 	case name == nil:
-		at, plain, err = y.appended(key)
+		at, plain = y.appended(key), true
 	default:
 		at.Start, at.End, plain, err = y.scalar(name, old)
 		if err == nil && at.Start == at.End {
@@ -172,7 +172,7 @@ func (y *YAML) emptyFlow(key string) (Splice, bool, error) {
 }
 
 // appended adds a pair at the end of the document.
-func (y *YAML) appended(key string) (Splice, bool, error) {
+func (y *YAML) appended(key string) Splice {
 	at := len(y.content)
 	for _, start := range y.lines {
 		if strings.HasPrefix(y.content[start:], "...") {
@@ -187,7 +187,7 @@ func (y *YAML) appended(key string) (Splice, bool, error) {
 	if y.root != nil {
 		text += strings.Repeat(" ", max(y.root.Column-1, 0))
 	}
-	return Splice{Start: at, End: at, Text: text + yamlKey(key) + ": "}, true, nil
+	return Splice{Start: at, End: at, Text: text + yamlKey(key) + ": "}
 }
 
 // YAMLRemove removes the top-level key with its scalar; a key that isn't there needs no splice. A comment behind it

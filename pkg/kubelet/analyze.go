@@ -90,7 +90,7 @@ func (v *View) basics(flags []flag, cfg config) {
 		if f, ok := lastFlag(flags, name); ok {
 			return f.value
 		}
-		if text, _, _ := cfg.get(field...); text != "" {
+		if text := cfg.get(field...); text != "" {
 			return text
 		}
 		return def
@@ -136,10 +136,10 @@ func (v *View) endpoints(flags []flag, cfg config) {
 	v.Endpoint, v.ImageEndpoint = endpoint.value, image.value
 	if v.Minor >= 27 {
 		if v.Endpoint == "" {
-			v.Endpoint, _, _ = cfg.get(fieldEndpoint)
+			v.Endpoint = cfg.get(fieldEndpoint)
 		}
 		if v.ImageEndpoint == "" {
-			v.ImageEndpoint, _, _ = cfg.get(fieldImage)
+			v.ImageEndpoint = cfg.get(fieldImage)
 		}
 	}
 	switch {

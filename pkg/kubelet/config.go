@@ -59,13 +59,14 @@ func (s source) config(flags []flag) (c config, file, dir string) {
 }
 
 // get returns the strongest value of a field. An empty value of the weakest file is none: the default holds.
-func (c config) get(key ...string) (value, file string, line int) {
+func (c config) get(key ...string) string {
+	value := ""
 	for _, f := range c.files {
-		if text, at, ok := f.yaml.Get(key...); ok {
-			value, file, line = text, f.name, at
+		if text, _, ok := f.yaml.Get(key...); ok {
+			value = text
 		}
 	}
-	return value, file, line
+	return value
 }
 
 // withScheme returns an endpoint with its scheme: the kubelet takes one without for a path of a unix socket.

@@ -20,16 +20,16 @@ func (r *retarget) mayEdit(name string) bool {
 }
 
 // change edits the file behind a path; one that isn't there starts empty. What can't be edited is a finding.
-func (r *retarget) change(name, why string, f func(text string) ([]edit.Splice, error)) bool {
+func (r *retarget) change(name, why string, f func(text string) ([]edit.Splice, error)) {
 	file := r.src.real(name)
 	text, p := r.src.read(file)
 	if !r.mayEdit(file) {
 		r.fail(idEdit, "change it by hand", "%s names the endpoint and isn't a file that this tool may write", name)
-		return false
+		return
 	}
 	if p != present && p != absent {
 		r.fail(idEdit, "", "%s must be edited and couldn't be read", name)
-		return false
+		return
 	}
 	d, ok := r.drafts[file]
 	if !ok {
@@ -37,17 +37,16 @@ func (r *retarget) change(name, why string, f func(text string) ([]edit.Splice, 
 	}
 	if err := d.Apply(f(text)); err != nil {
 		r.fail(idEdit, "change it by hand", "%s: %v", name, err)
-		return false
+		return
 	}
 	if !ok && !d.Changed() {
-		return true
+		return
 	}
 	r.drafts[file], r.src.changed[file] = d, d.Text()
 	if r.why[file] == "" {
 		r.why[file] = why
 	}
 	r.read()
-	return true
 }
 
 // editable reports whether the file behind a path may be edited.

@@ -68,7 +68,7 @@ func Wants(f *v1alpha1.Facts) v1alpha1.Wants {
 			w.below(p)
 		}
 	}
-	static, _, _ := cfg.get("staticPodPath")
+	static := cfg.get("staticPodPath")
 	if p, ok := lastFlag(flags, "pod-manifest-path"); ok {
 		static = p.value
 	}

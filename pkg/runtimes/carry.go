@@ -51,10 +51,10 @@ func keepSandbox(c *changes, f *v1alpha1.Facts, source, now, chosen, file string
 	}
 	switch {
 	case chosen == "":
-		c.note(fixable(SandboxImage, "", "the target's built-in sandbox image %s isn't the node's %s, which is kept", orNone(now), source))
+		c.note(fixable(SandboxImage, "the target's built-in sandbox image %s isn't the node's %s, which is kept", orNone(now), source))
 		return false
 	case official(chosen) && !official(source):
-		c.note(at(fixable(SandboxImage, "", "the target's sandbox image %s is the built-in one; the node's %s is kept", chosen, source), file, 0))
+		c.note(at(fixable(SandboxImage, "the target's sandbox image %s is the built-in one; the node's %s is kept", chosen, source), file, 0))
 		return false
 	case has(f, chosen):
 		return true
@@ -76,14 +76,6 @@ func noteConflict(c *changes, source, target v1alpha1.Registry, name string) {
 		return
 	}
 	c.note(at(at(warning(Conflict, "", "%s keeps its own configuration of registry %s, which differs from that of the runtime that is left", name, source.Host), target.Source, 0), source.Source, 0))
-}
-
-func hostNames(list []v1alpha1.Registry) string {
-	var out []string
-	for _, x := range list {
-		out = append(out, x.Host)
-	}
-	return strings.Join(out, ", ")
 }
 
 func ulimitNames(s v1alpha1.Settings) string {

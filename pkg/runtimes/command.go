@@ -106,7 +106,7 @@ func variables(f *v1alpha1.Facts, unit string) []variable {
 		}
 	}
 	for _, e := range u.EnvironmentFiles {
-		name, _ := environmentFile(e)
+		name := environmentFile(e)
 		x, ok := f.File(name)
 		if !ok || x.Type != v1alpha1.Regular {
 			continue

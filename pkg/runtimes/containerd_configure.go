@@ -47,7 +47,7 @@ func containerdConfigure(f *v1alpha1.Facts, s v1alpha1.Settings, v kubelet.View)
 	e.matchCgroups(&c, f, v)
 	e.matchSandbox(&c, f, s)
 	e.matchCNI(&c, f, s)
-	e.matchHandlers(&c, f, s)
+	e.matchHandlers(&c, s)
 	e.matchLimits(&c, s)
 	e.matchRegistries(&c, f, s)
 	if e.err != nil {
@@ -134,7 +134,7 @@ func (e *ctdEdit) enableCRI(c *changes) {
 		if file == nil {
 			return
 		}
-		c.note(at(fixable(CRIDisabled, "", "containerd's configuration disables its CRI plugin"), file.path, lineWith(file.content, "disabled_plugins")))
+		c.note(at(fixable(CRIDisabled, "containerd's configuration disables its CRI plugin"), file.path, lineWith(file.content, "disabled_plugins")))
 		d := e.draft(file)
 		e.fail(file.path, d.Apply(edit.TOMLRemoveElement(d.Text(), []string{"disabled_plugins"}, id)))
 		e.why[file.path] = append(e.why[file.path], "enable the CRI plugin")
@@ -160,7 +160,7 @@ func (e *ctdEdit) matchCgroups(c *changes, f *v1alpha1.Facts, v kubelet.View) {
 		if (e.cgroupDriver(name) == "systemd") == want {
 			continue
 		}
-		x := fixable(CgroupDriver, "", "containerd's handler %s would use the cgroup driver %s, the kubelet uses %s", name, e.cgroupDriver(name), wantedDriver(f, v))
+		x := fixable(CgroupDriver, "containerd's handler %s would use the cgroup driver %s, the kubelet uses %s", name, e.cgroupDriver(name), wantedDriver(f, v))
 		if _, file := e.explicit(ctdRuntimes, name, "options", "SystemdCgroup"); file != nil {
 			x = at(x, file.path, lineWith(file.content, "SystemdCgroup"))
 		}
@@ -196,11 +196,11 @@ func fileOf(file *ctdFile) string {
 func (e *ctdEdit) matchCNI(c *changes, f *v1alpha1.Facts, s v1alpha1.Settings) {
 	conf := cmp.Or(e.str(ctdCNI, "conf_dir"), defaultCNIConf)
 	if s.CNIConfDir != "" && !sameDir(conf, s.CNIConfDir) {
-		c.note(fixable(CNIDirs, "", "containerd would read the network's configuration from %s, the cluster's is in %s", conf, s.CNIConfDir))
+		c.note(fixable(CNIDirs, "containerd would read the network's configuration from %s, the cluster's is in %s", conf, s.CNIConfDir))
 		e.set("the cluster's network", ctdCNI, path.Clean(s.CNIConfDir), "conf_dir")
 	}
 	if bins := e.binDirs(); lacksPlugins(f, bins, s.CNIBinDirs) {
-		c.note(fixable(CNIDirs, "", "containerd would look for network plugins in %s, the cluster's are in %s", strings.Join(bins, ", "), strings.Join(s.CNIBinDirs, ", ")))
+		c.note(fixable(CNIDirs, "containerd would look for network plugins in %s, the cluster's are in %s", strings.Join(bins, ", "), strings.Join(s.CNIBinDirs, ", ")))
 		if list, _ := e.explicit(ctdCNI, "bin_dirs"); list != nil || e.mainVersion() > 2 && !before(e.version, 2, 1, 0) {
 			e.set("the cluster's network plugins", ctdCNI, cleaned(unique(slices.Concat(s.CNIBinDirs, bins))), "bin_dirs")
 		} else {
@@ -218,7 +218,7 @@ func cleaned(dirs []string) []string {
 }
 
 // matchHandlers adds the handlers that RuntimeClasses name and the default one.
-func (e *ctdEdit) matchHandlers(c *changes, f *v1alpha1.Facts, s v1alpha1.Settings) {
+func (e *ctdEdit) matchHandlers(c *changes, s v1alpha1.Settings) {
 	runtimes, _ := e.effective(ctdRuntimes).(map[string]any)
 	for _, h := range s.OCIRuntimes {
 		if _, ok := runtimes[h.Name]; ok {
@@ -228,7 +228,7 @@ func (e *ctdEdit) matchHandlers(c *changes, f *v1alpha1.Facts, s v1alpha1.Settin
 			c.note(warning(OCIRuntimes, "configure its shim for containerd first", "the handler %s (%s) can't be carried to containerd: pods with its RuntimeClass will not start", h.Name, h.Type))
 			continue
 		}
-		c.note(fixable(OCIRuntimes, "", "the handler %s is written for containerd", h.Name))
+		c.note(fixable(OCIRuntimes, "the handler %s is written for containerd", h.Name))
 		why := "the handler " + h.Name
 		e.set(why, ctdRuntimes, "io.containerd.runc.v2", h.Name, "runtime_type")
 		if h.Path != "" {

@@ -62,7 +62,7 @@ func (e *ctdEdit) oldTables(c *changes, x v1alpha1.Registry) {
 		e.set(why, ctdRegistry, endpoints, "mirrors", x.Host, "endpoint")
 	}
 	e.oldTLS(why, x.Host, x.Insecure, x.CAs, x.Clients)
-	c.note(at(fixable(Registries, "", "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
+	c.note(at(fixable(Registries, "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
 }
 
 func (e *ctdEdit) oldTLS(why, host string, insecure bool, cas []string, clients []v1alpha1.ClientCert) {
@@ -132,5 +132,5 @@ func (c *changes) hostsDir(dir string, x v1alpha1.Registry) {
 		}
 	}
 	c.own(path.Join(dir, x.Host, "hosts.toml"), "registry "+x.Host, 0o644, text(t.String()))
-	c.note(at(fixable(Registries, "", "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
+	c.note(at(fixable(Registries, "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
 }

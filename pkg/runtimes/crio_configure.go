@@ -79,7 +79,7 @@ func (e *crioEdit) matchCgroups(want string) {
 		return
 	}
 	_, file := e.last(true, "crio", "runtime", "cgroup_manager")
-	x := fixable(CgroupDriver, "", "CRI-O would use the cgroup driver %s, the kubelet uses %s", now, want)
+	x := fixable(CgroupDriver, "CRI-O would use the cgroup driver %s, the kubelet uses %s", now, want)
 	if file != nil {
 		x = at(x, file.path, lineWith(file.content, "cgroup_manager"))
 	}
@@ -118,7 +118,7 @@ func (e crioConfig) ownSets(key ...string) bool {
 func (e *crioEdit) matchCNI(f *v1alpha1.Facts, s v1alpha1.Settings) {
 	conf := cmp.Or(e.others("crio", "network", "network_dir"), defaultCNIConf)
 	if s.CNIConfDir != "" && !sameDir(conf, s.CNIConfDir) {
-		e.c.note(fixable(CNIDirs, "", "CRI-O would read the network's configuration from %s, the cluster's is in %s", conf, s.CNIConfDir))
+		e.c.note(fixable(CNIDirs, "CRI-O would read the network's configuration from %s, the cluster's is in %s", conf, s.CNIConfDir))
 		e.set("the cluster's network", s.CNIConfDir, "crio", "network", "network_dir")
 	}
 	list, _ := e.last(true, "crio", "network", "plugin_dirs")
@@ -127,7 +127,7 @@ func (e *crioEdit) matchCNI(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		bins = []string{defaultCNIBin}
 	}
 	if lacksPlugins(f, bins, s.CNIBinDirs) {
-		e.c.note(fixable(CNIDirs, "", "CRI-O would look for network plugins in %s, the cluster's are in %s", strings.Join(bins, ", "), strings.Join(s.CNIBinDirs, ", ")))
+		e.c.note(fixable(CNIDirs, "CRI-O would look for network plugins in %s, the cluster's are in %s", strings.Join(bins, ", "), strings.Join(s.CNIBinDirs, ", ")))
 		e.set("the cluster's network plugins", cleaned(unique(slices.Concat(s.CNIBinDirs, bins))), "crio", "network", "plugin_dirs")
 	}
 	if name, file := e.last(true, "crio", "network", "cni_default_network"); name != nil && name != "" {
@@ -147,13 +147,13 @@ func (e *crioEdit) matchHandlers(f *v1alpha1.Facts, s v1alpha1.Settings) {
 			e.c.note(warning(OCIRuntimes, "configure it for CRI-O first", "the handler %s (%s) can't be carried to CRI-O: pods with its RuntimeClass will not start", h.Name, h.Type))
 			continue
 		case binary == "":
-			binary = ociBinary(f, v1alpha1.CRIO, "runc")
+			binary = ociBinary(f, "runc")
 		}
 		if binary == "" {
 			e.c.note(warning(OCIRuntimes, "configure it for CRI-O first", "the handler %s can't be carried to CRI-O: its binary isn't known", h.Name))
 			continue
 		}
-		e.c.note(fixable(OCIRuntimes, "", "the handler %s is written for CRI-O", h.Name))
+		e.c.note(fixable(OCIRuntimes, "the handler %s is written for CRI-O", h.Name))
 		why := "the handler " + h.Name
 		e.set(why, binary, "crio", "runtime", "runtimes", h.Name, "runtime_path")
 		e.set(why, "oci", "crio", "runtime", "runtimes", h.Name, "runtime_type")
@@ -165,16 +165,16 @@ func (e *crioEdit) matchHandlers(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		e.set("the default handler", s.DefaultOCIRuntime, "crio", "runtime", "default_runtime")
 	case s.DefaultOCIRuntime != "" && chosen != "" && chosen != s.DefaultOCIRuntime && !usual(s.DefaultOCIRuntime):
 		e.c.note(warning(Conflict, "", "CRI-O keeps its own default handler %s; the runtime that is left uses %s", chosen, s.DefaultOCIRuntime))
-	case chosen == "" && !before(e.version, 1, 31, 0) && known(e.version) && ociBinary(f, v1alpha1.CRIO, "crun") == "" && ociBinary(f, v1alpha1.CRIO, "runc") != "":
-		e.c.note(fixable(OCIRuntimes, "", "CRI-O would run containers by crun, which isn't on the node; runc is"))
+	case chosen == "" && !before(e.version, 1, 31, 0) && known(e.version) && ociBinary(f, "crun") == "" && ociBinary(f, "runc") != "":
+		e.c.note(fixable(OCIRuntimes, "CRI-O would run containers by crun, which isn't on the node; runc is"))
 		e.set("the OCI runtime that is on the node", "runc", "crio", "runtime", "default_runtime")
-		e.set("the OCI runtime that is on the node", ociBinary(f, v1alpha1.CRIO, "runc"), "crio", "runtime", "runtimes", "runc", "runtime_path")
+		e.set("the OCI runtime that is on the node", ociBinary(f, "runc"), "crio", "runtime", "runtimes", "runc", "runtime_path")
 	}
 }
 
-// ociBinary returns where an OCI runtime is.
-func ociBinary(f *v1alpha1.Facts, first v1alpha1.RuntimeName, name string) string {
-	if b := f.Runtime(first).Binaries[name]; b.Path != "" {
+// ociBinary returns where an OCI runtime is, CRI-O's own before those of others.
+func ociBinary(f *v1alpha1.Facts, name string) string {
+	if b := f.Runtime(v1alpha1.CRIO).Binaries[name]; b.Path != "" {
 		return b.Path
 	}
 	for _, r := range f.Runtimes {
@@ -213,7 +213,7 @@ func (e *crioEdit) acceptImages(f *v1alpha1.Facts) {
 	switch {
 	case !ok || x.Type != v1alpha1.Absent:
 	case name == policyFile:
-		e.c.note(fixable(SignaturePolicy, "", "CRI-O has no policy for image signatures and would refuse every image"))
+		e.c.note(fixable(SignaturePolicy, "CRI-O has no policy for image signatures and would refuse every image"))
 		e.c.own(name, "which images CRI-O accepts", 0o644, text("{\n    \"default\": [\n        {\n            \"type\": \"insecureAcceptAnything\"\n        }\n    ]\n}\n"))
 	default:
 		e.c.note(at(failure(SignaturePolicy, "write it, or remove signature_policy from CRI-O's configuration", "the signature policy that CRI-O is told doesn't exist: it would refuse every image"), name, 0))

@@ -79,7 +79,7 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 	t.comment("Written by kubectl runtime: as the runtime that CRI-O replaced fetched images.")
 	wrote := false
 	if len(search) == 0 && len(s.SearchRegistries) > 0 {
-		c.note(fixable(Registries, "", "CRI-O would refuse image names without a registry; it gets %s to complete them", strings.Join(s.SearchRegistries, ", ")))
+		c.note(fixable(Registries, "CRI-O would refuse image names without a registry; it gets %s to complete them", strings.Join(s.SearchRegistries, ", ")))
 		t.set("unqualified-search-registries", s.SearchRegistries)
 		wrote = true
 	}
@@ -90,7 +90,7 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		}
 		if x.Insecure || x.Blocked || x.Location != "" || len(x.Mirrors) > 0 {
 			c.registryEntry(&t, x)
-			c.note(at(fixable(Registries, "", "the configuration of registry %s is written for CRI-O", x.Host), x.Source, 0))
+			c.note(at(fixable(Registries, "the configuration of registry %s is written for CRI-O", x.Host), x.Source, 0))
 			wrote = true
 		}
 		c.crioCerts(others, x)

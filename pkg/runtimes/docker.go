@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"cmp"
 	"encoding/json"
 	"path"
 	"slices"
@@ -261,13 +260,4 @@ func dockerUntold(f *v1alpha1.Facts, j tree) []v1alpha1.Finding {
 		}
 	}
 	return out
-}
-
-// containerdStore reports whether dockerd keeps images in containerd's store instead of its own.
-func containerdStore(f *v1alpha1.Facts) bool {
-	j := daemonJSON(f)
-	if on, ok := j.boolean("features", "containerd-snapshotter"); ok {
-		return on
-	}
-	return !before(cmp.Or(f.Runtime(v1alpha1.Docker).Binaries["dockerd"].Version, "0"), 29, 0, 0)
 }

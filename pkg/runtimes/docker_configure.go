@@ -90,7 +90,7 @@ func (e *dockerEdit) matchCgroups(want string) {
 		e.c.note(failure(CgroupDriver, "remove the flag from dockerd's unit or DOCKER_OPTS", "dockerd's command line sets the cgroup driver %s, the kubelet uses %s", now, want))
 		return
 	}
-	e.c.note(at(fixable(CgroupDriver, "", "Docker would use the cgroup driver %s, the kubelet uses %s", now, want), dockerFile(e.f), 0))
+	e.c.note(at(fixable(CgroupDriver, "Docker would use the cgroup driver %s, the kubelet uses %s", now, want), dockerFile(e.f), 0))
 	opts := slices.DeleteFunc(e.json.strs("exec-opts"), func(o string) bool { return strings.HasPrefix(o, "native.cgroupdriver=") })
 	e.set("the kubelet's cgroup driver", "exec-opts", append(opts, "native.cgroupdriver="+want), "exec-opt")
 }
@@ -130,11 +130,11 @@ func (e *dockerEdit) matchRegistries(s v1alpha1.Settings) {
 		}
 	}
 	if len(insecure) > wasInsecure {
-		e.c.note(fixable(Registries, "", "the registries without TLS are written for Docker"))
+		e.c.note(fixable(Registries, "the registries without TLS are written for Docker"))
 		e.set("registries", "insecure-registries", insecure, "insecure-registry")
 	}
 	if len(mirrors) > wasMirrors {
-		e.c.note(fixable(Registries, "", "the mirrors of Docker Hub are written for Docker"))
+		e.c.note(fixable(Registries, "the mirrors of Docker Hub are written for Docker"))
 		e.set("registries", "registry-mirrors", mirrors, "registry-mirror")
 	}
 }
@@ -187,16 +187,16 @@ func (c *changes) criDocker(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		flags = append(flags, "--pod-infra-container-image="+s.SandboxImage)
 	}
 	if plugin, ok := cmd.flag("network-plugin"); (ok && plugin != "cni") || (!ok && before(CRIDaemon(f, v1alpha1.Docker).Version, 0, 2, 6)) {
-		c.note(fixable(CNIDirs, "", "cri-dockerd would use no CNI network"))
+		c.note(fixable(CNIDirs, "cri-dockerd would use no CNI network"))
 		flags = append(flags, "--network-plugin=cni")
 	}
 	if dir, ok := cmd.flag("cni-conf-dir"); s.CNIConfDir != "" && !sameDir(s.CNIConfDir, orDefault(dir, ok, defaultCNIConf)) {
-		c.note(fixable(CNIDirs, "", "cri-dockerd would read the network's configuration from elsewhere than %s", s.CNIConfDir))
+		c.note(fixable(CNIDirs, "cri-dockerd would read the network's configuration from elsewhere than %s", s.CNIConfDir))
 		flags = append(flags, "--cni-conf-dir="+path.Clean(s.CNIConfDir))
 	}
 	dirs, ok := cmd.flag("cni-bin-dir")
 	if bins := strings.Split(orDefault(dirs, ok, defaultCNIBin), ","); lacksPlugins(f, bins, s.CNIBinDirs) {
-		c.note(fixable(CNIDirs, "", "cri-dockerd would look for network plugins elsewhere than in %s", strings.Join(s.CNIBinDirs, ", ")))
+		c.note(fixable(CNIDirs, "cri-dockerd would look for network plugins elsewhere than in %s", strings.Join(s.CNIBinDirs, ", ")))
 		flags = append(flags, "--cni-bin-dir="+strings.Join(cleaned(s.CNIBinDirs), ","))
 	}
 	name := path.Join(DropInDir(criDockerUnit), OwnDropIn)

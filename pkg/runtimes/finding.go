@@ -36,8 +36,8 @@ func warning(id, hint, format string, args ...any) v1alpha1.Finding {
 	return v1alpha1.Finding{ID: id, Severity: v1alpha1.SeverityWarning, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func fixable(id, hint, format string, args ...any) v1alpha1.Finding {
-	return v1alpha1.Finding{ID: id, Severity: v1alpha1.SeverityFixable, Message: fmt.Sprintf(format, args...), Hint: hint}
+func fixable(id, format string, args ...any) v1alpha1.Finding {
+	return v1alpha1.Finding{ID: id, Severity: v1alpha1.SeverityFixable, Message: fmt.Sprintf(format, args...)}
 }
 
 func failure(id, hint, format string, args ...any) v1alpha1.Finding {

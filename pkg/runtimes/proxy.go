@@ -111,7 +111,7 @@ func (c *changes) proxyDropIn(unit string, s v1alpha1.Settings) {
 		content = append(content, v1alpha1.Segment{Text: "\"\n"})
 	}
 	c.own(path.Join(DropInDir(unit), OwnDropIn), "proxies for "+unit, mode, joined(content))
-	c.note(fixable(Proxies, "", "the proxies of the runtime that is left are written for %s", unit))
+	c.note(fixable(Proxies, "the proxies of the runtime that is left are written for %s", unit))
 }
 
 // proxyFile is the environment file of a staging instance: what the unit has or will have.

@@ -66,7 +66,7 @@ func (w *wants) unit(name string) {
 		w.file(file)
 	}
 	for _, file := range u.EnvironmentFiles {
-		if p, _ := environmentFile(file); p != "" {
+		if p := environmentFile(file); p != "" {
 			w.file(p)
 		}
 	}
@@ -143,16 +143,16 @@ func unitFiles(u v1alpha1.Unit) []string {
 	return append(out, u.DropIns...)
 }
 
-// environmentFile returns the path of an EnvironmentFile= value and whether it may be absent.
-func environmentFile(value string) (file string, optional bool) {
+// environmentFile returns the path of an EnvironmentFile= value, empty for a pattern.
+func environmentFile(value string) string {
 	value, _, _ = strings.Cut(value, " (ignore_errors")
 	if rest, ok := strings.CutPrefix(value, "-"); ok {
-		return rest, true
+		return rest
 	}
 	if strings.ContainsAny(value, "*?[%") {
-		return "", true
+		return ""
 	}
-	return value, false
+	return value
 }
 
 // parseUnit reads all files of a unit as one.
