@@ -140,13 +140,16 @@ func (o outage) note(r *v1alpha1.Run) {
 	}
 }
 
-// converge takes the node to a photograph by one of converge's ways and tells of it.
-func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State, way func(context.Context, host.Machine, *v1alpha1.Plan,
-	v1alpha1.State, func(string) ([]byte, error), func(v1alpha1.Progress)) error) (outage, error) {
+// way is how converge takes a node to a photograph: To, or Around what others wrote.
+type way func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
+	report func(v1alpha1.Progress)) error
+
+// converge takes the node to a photograph and tells of it.
+func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State, walk way) (outage, error) {
 	j := a.journal()
 	report := j.Report(p.Run)
 	var o outage
-	err := way(ctx, a.Machine, p, want, j.Blob, func(line v1alpha1.Progress) {
+	err := walk(ctx, a.Machine, p, want, j.Blob, func(line v1alpha1.Progress) {
 		switch {
 		case line.Step == converge.StepStopKubelet && line.Took == 0:
 			o.stopped = a.Machine.Clock.Now()

@@ -84,10 +84,7 @@ func newNode(t testing.TB, from v1alpha1.RuntimeName, options ...hosttest.Option
 	} {
 		n.Write(p, text)
 	}
-	enabled := []string{"kubelet.service"}
-	for _, u := range refs[from].Units {
-		enabled = append(enabled, u)
-	}
+	enabled := append([]string{"kubelet.service"}, refs[from].Units...)
 	for _, u := range enabled {
 		target := "multi-user"
 		if strings.HasSuffix(u, ".socket") {

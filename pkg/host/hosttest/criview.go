@@ -69,7 +69,7 @@ func (r *remote) call(ctx context.Context, do func(*proc, *store) error) error {
 		return fmt.Errorf("rpc error: code = Unavailable desc = connection error: dial unix %s: connect: connection refused", r.socket)
 	}
 	speaks := orElse(server.program.CRI.APIVersion, "v1")
-	if r.version != "" && r.version != speaks && !(r.version == "v1alpha2" && server.program.SpeaksBoth) {
+	if r.version != "" && r.version != speaks && (r.version != "v1alpha2" || !server.program.SpeaksBoth) {
 		return fmt.Errorf("rpc error: code = Unimplemented desc = unknown service runtime.%s.RuntimeService", r.version)
 	}
 	return do(server, n.store(server.program.Runtime))

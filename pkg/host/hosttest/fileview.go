@@ -97,8 +97,9 @@ func (f files) Filesystem(p string) (v1alpha1.Filesystem, error) {
 			return s, nil
 		}
 		if d == "/" {
-			return v1alpha1.Filesystem{Path: p, Device: "8:1", Type: "ext4", Bytes: 100 << 30, FreeBytes: 60 << 30,
-				Inodes: 6_000_000, FreeInodes: 5_000_000}, nil
+			return v1alpha1.Filesystem{
+				Path: p, Device: "8:1", Type: "ext4", Bytes: 100 << 30, FreeBytes: 60 << 30, Inodes: 6_000_000, FreeInodes: 5_000_000,
+			}, nil
 		}
 	}
 }

@@ -153,14 +153,14 @@ func (v commands) Output(_ context.Context, argv, env []string) ([]byte, error) 
 
 func (n *Node) find(name string) *Program {
 	if strings.Contains(name, "/") {
-		if _, real, err := n.fs.follow(name); err == nil {
-			return n.programs[real]
+		if _, at, err := n.fs.follow(name); err == nil {
+			return n.programs[at]
 		}
 		return nil
 	}
 	for _, d := range searchPath {
-		if _, real, err := n.fs.follow(path.Join(d, name)); err == nil {
-			return n.programs[real]
+		if _, at, err := n.fs.follow(path.Join(d, name)); err == nil {
+			return n.programs[at]
 		}
 	}
 	return nil

@@ -286,11 +286,11 @@ func (n *Node) spawn(unit string, argv, env []string, stdin io.Reader) (*proc, e
 	if len(argv) == 0 {
 		return nil, fmt.Errorf("there is nothing to execute")
 	}
-	_, real, err := n.fs.follow(argv[0])
+	_, at, err := n.fs.follow(argv[0])
 	if err != nil {
 		return nil, fmt.Errorf("failed to execute %s: no such file or directory", argv[0])
 	}
-	program := n.programs[real]
+	program := n.programs[at]
 	if program == nil {
 		return nil, fmt.Errorf("failed to execute %s: hosttest knows no such program", argv[0])
 	}
@@ -304,7 +304,7 @@ func (n *Node) spawn(unit string, argv, env []string, stdin io.Reader) (*proc, e
 	}
 	if program.Check != nil {
 		if err := program.Check(argv, read); err != nil {
-			return p, fmt.Errorf("%s: %w", path.Base(real), err)
+			return p, fmt.Errorf("%s: %w", path.Base(at), err)
 		}
 	}
 	if program.Serves != nil {

@@ -68,7 +68,7 @@ func (v pods) Kill(ctx context.Context, grace time.Duration) error {
 	}
 	v.p.n.mu.Unlock()
 	if stubborn {
-		if err := (processClock{v.p}).Sleep(ctx, grace); err != nil {
+		if err := processClock(v).Sleep(ctx, grace); err != nil {
 			return err
 		}
 	}

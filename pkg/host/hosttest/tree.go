@@ -92,12 +92,12 @@ func (t *tree) walk(p string, depth int) (string, error) {
 
 // follow resolves p entirely.
 func (t *tree) follow(p string) (*inode, string, error) {
-	real, err := t.walk(p, 0)
+	at, err := t.walk(p, 0)
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", p, err)
 	}
-	if i := t.now[real]; i != nil {
-		return i, real, nil
+	if i := t.now[at]; i != nil {
+		return i, at, nil
 	}
 	return nil, "", fmt.Errorf("%s: %w", p, host.ErrNotExist)
 }

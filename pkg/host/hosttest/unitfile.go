@@ -70,7 +70,7 @@ func (t *tree) read(name string) (*definition, error) {
 func (t *tree) define(name string) (*definition, error) {
 	d := &definition{name: name, options: map[string][]string{}, links: map[string][]string{}}
 	for _, dir := range unitDirs {
-		i, real, err := t.follow(path.Join(dir, name))
+		i, at, err := t.follow(path.Join(dir, name))
 		if link := t.now[path.Join(dir, name)]; link != nil && link.kind == v1alpha1.Symlink && link.target == "/dev/null" {
 			d.masked, d.fragment = true, path.Join(dir, name)
 			return d, nil
@@ -78,21 +78,21 @@ func (t *tree) define(name string) (*definition, error) {
 		if err != nil || i.kind != v1alpha1.Regular {
 			continue
 		}
-		d.fragment = real
-		if err := d.parse(real, string(i.data)); err != nil {
+		d.fragment = at
+		if err := d.parse(at, string(i.data)); err != nil {
 			return nil, err
 		}
 		break
 	}
 	dropIns := map[string]string{}
 	for _, dir := range slices.Backward(unitDirs) {
-		_, real, err := t.follow(path.Join(dir, name+".d"))
+		_, at, err := t.follow(path.Join(dir, name+".d"))
 		if err != nil {
 			continue
 		}
-		for _, c := range t.children(real) {
+		for _, c := range t.children(at) {
 			if strings.HasSuffix(c, ".conf") {
-				dropIns[c] = path.Join(real, c)
+				dropIns[c] = path.Join(at, c)
 			}
 		}
 	}
@@ -100,12 +100,12 @@ func (t *tree) define(name string) (*definition, error) {
 		return nil, nil
 	}
 	for _, base := range sortedKeys(dropIns) {
-		i, real, err := t.follow(dropIns[base])
+		i, at, err := t.follow(dropIns[base])
 		if err != nil || i.kind != v1alpha1.Regular {
 			continue
 		}
-		d.dropIns = append(d.dropIns, real)
-		if err := d.parse(real, string(i.data)); err != nil {
+		d.dropIns = append(d.dropIns, at)
+		if err := d.parse(at, string(i.data)); err != nil {
 			return nil, err
 		}
 	}
