@@ -363,8 +363,8 @@ func (n *Node) loaded(program *Program, argv, env []string) string {
 func (n *Node) glob(patterns []string) []string {
 	var out []string
 	for _, p := range patterns {
-		if i, real, err := n.fs.follow(p); err == nil && i.kind == v1alpha1.Regular {
-			out = append(out, real)
+		if i, at, err := n.fs.follow(p); err == nil && i.kind == v1alpha1.Regular {
+			out = append(out, at)
 			continue
 		}
 		for q, i := range n.fs.now {
