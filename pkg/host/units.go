@@ -104,14 +104,14 @@ func unitFrom(name string, props map[string]any) v1alpha1.Unit {
 }
 
 func (u *linuxUnits) Start(ctx context.Context, name string) error {
-	return u.job(ctx, "starting", name, func(conn *dbus.Conn, done chan<- string) (int, error) {
+	return u.job(ctx, name, func(conn *dbus.Conn, done chan<- string) (int, error) {
 		return conn.StartUnitContext(ctx, name, "replace", done)
 	})
 }
 
 func (u *linuxUnits) Stop(ctx context.Context, name string) error {
 	// "replace" also cancels a start that is queued or under way.
-	err := u.job(ctx, "stopping", name, func(conn *dbus.Conn, done chan<- string) (int, error) {
+	err := u.job(ctx, name, func(conn *dbus.Conn, done chan<- string) (int, error) {
 		return conn.StopUnitContext(ctx, name, "replace", done)
 	})
 	if isNoSuchUnit(err) {
@@ -120,9 +120,9 @@ func (u *linuxUnits) Stop(ctx context.Context, name string) error {
 	return err
 }
 
-// job starts a job and waits for its end. systemd says how it ended: "skipped" is what a start whose condition isn't met
+// job starts a job and waits for its end; its caller says what the job was. systemd says how it ended: "skipped" is what a start whose condition isn't met
 // may be called.
-func (u *linuxUnits) job(ctx context.Context, what, name string, begin func(*dbus.Conn, chan<- string) (int, error)) error {
+func (u *linuxUnits) job(ctx context.Context, name string, begin func(*dbus.Conn, chan<- string) (int, error)) error {
 	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return err
@@ -130,17 +130,17 @@ func (u *linuxUnits) job(ctx context.Context, what, name string, begin func(*dbu
 	done := make(chan string, 1)
 	id, err := begin(conn, done)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", what, name, err)
+		return err
 	}
 	result, err := u.wait(ctx, conn, name, uint32(id), done)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", what, name, err)
+		return fmt.Errorf("waiting for systemd's job: %w", err)
 	}
 	switch result {
 	case "done", "skipped":
 		return nil
 	}
-	return fmt.Errorf("%s %s: systemd's job ended with %q%s", what, name, result, u.why(ctx, name))
+	return fmt.Errorf("systemd's job ended with %q%s", result, u.why(ctx, name))
 }
 
 func (u *linuxUnits) wait(ctx context.Context, conn *dbus.Conn, name string, id uint32, done <-chan string) (string, error) {

@@ -47,6 +47,9 @@ func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run)
 func (p *Prepared) tell(step int, line v1alpha1.Progress) {
 	p.seq = max(p.seq, line.Seq)
 	text := line.Step
+	if line.Phase != "" {
+		text += " " + string(line.Phase)
+	}
 	if line.Detail != "" {
 		text += ": " + line.Detail
 	}
