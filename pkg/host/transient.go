@@ -31,7 +31,7 @@ func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
 		defer f.Close()
 		stdin = f
 	}
-	return u.job(ctx, "starting", unit.Name, func(conn *dbus.Conn, done chan<- string) (int, error) {
+	return u.job(ctx, unit.Name, func(conn *dbus.Conn, done chan<- string) (int, error) {
 		properties := transientProperties(unit, managerVersion(conn))
 		if stdin != nil {
 			properties = append(properties, dbus.Property{
