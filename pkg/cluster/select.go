@@ -119,3 +119,26 @@ func list(ctx context.Context, client kubernetes.Interface, o metav1.ListOptions
 	})
 	return nodes, err
 }
+
+// ControlPlane reports whether a node runs the cluster's control plane, by the labels that kubeadm has given over time.
+func ControlPlane(node *corev1.Node) bool {
+	for _, role := range []string{"control-plane", "master"} {
+		if _, ok := node.Labels["node-role.kubernetes.io/"+role]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Order names nodes in the order in which a rollout takes them: workers as they come, control planes last.
+func Order(nodes []corev1.Node) []string {
+	var workers, controls []string
+	for i := range nodes {
+		if ControlPlane(&nodes[i]) {
+			controls = append(controls, nodes[i].Name)
+		} else {
+			workers = append(workers, nodes[i].Name)
+		}
+	}
+	return append(workers, controls...)
+}

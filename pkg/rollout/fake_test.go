@@ -3,8 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +17,6 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apitest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 )
 
 const (
@@ -57,6 +53,8 @@ type machine struct {
 	twice      int // the call of this number is served twice, as after an answer that was lost
 	calls      int
 	rolling    bool // the node is going back by itself
+	tidies     bool // going back, the node deletes our pods
+	ours       []*pod
 }
 
 func newMachine(t *testing.T) *machine {
@@ -140,6 +138,12 @@ func (m *machine) goBack(reason string) {
 	m.to(v1alpha1.PhaseRollingBack, reason)
 	m.change(docker)
 	m.to(v1alpha1.PhaseRolledBack, "")
+	for _, p := range m.ours {
+		if m.tidies && !p.stopped && !p.gone {
+			p.gone = true
+			m.pods--
+		}
+	}
 	if m.run.Restore.Uncordon {
 		var node corev1.Node
 		m.api.Get("nodes", "", worker, &node)
@@ -212,6 +216,9 @@ func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err err
 		r := *m.run
 		return v1alpha1.Response{Run: &r}, nil
 	}
+	if i := slices.IndexFunc(m.kept, func(r v1alpha1.Run) bool { return r.ID == req.Run }); req.Verb == v1alpha1.VerbShow && i >= 0 {
+		return v1alpha1.Response{View: &v1alpha1.RunView{Run: m.kept[i], Plan: *m.plan}}, nil
+	}
 	if !slices.Contains([]v1alpha1.Verb{v1alpha1.VerbGather, v1alpha1.VerbStage, v1alpha1.VerbFinish}, req.Verb) && (m.run == nil || m.run.ID != req.Run) {
 		return answer, m.agentError(req.Verb, v1alpha1.CodeUnknown, "no such run")
 	}
@@ -279,140 +286,4 @@ func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err err
 	}
 	m.t.Errorf("unknown verb %q", req.Verb)
 	return answer, errors.New("unknown verb")
-}
-
-// pod is our pod on the machine.
-type pod struct {
-	m       *machine
-	uid     string
-	stopped bool
-}
-
-func (p *pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
-	if p.stopped {
-		p.m.t.Errorf("%s was asked through a pod that was stopped", req.Verb)
-	}
-	return p.m.call(ctx, req)
-}
-
-func (p *pod) Ref() v1alpha1.PodRef {
-	return v1alpha1.PodRef{Namespace: "kube-system", Name: "kubectl-runtime-x", UID: p.uid}
-}
-func (p *pod) Image() hostpod.Image {
-	return hostpod.Image{Ref: "registry.k8s.io/pause:3.10", Known: true}
-}
-
-func (p *pod) WaitRuntime(ctx context.Context, scheme string) error {
-	if !strings.HasPrefix(p.m.runtime, scheme+"://") {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
-	return ctx.Err()
-}
-
-func (p *pod) StartCanary(ctx context.Context, _ time.Duration) (canaryPod, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	p.m.canary++
-	return &canary{m: p.m}, nil
-}
-
-func (p *pod) Stop(context.Context) error {
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	if !p.stopped {
-		p.stopped = true
-		p.m.pods--
-	}
-	return nil
-}
-
-type canary struct {
-	m       *machine
-	stopped bool
-}
-
-func (c *canary) Wait(ctx context.Context) error {
-	if c.m.unproved {
-		<-ctx.Done()
-		return fmt.Errorf("the canary pod isn't Ready: %w", context.Cause(ctx))
-	}
-	return ctx.Err()
-}
-
-func (c *canary) Stop(context.Context) error {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if !c.stopped {
-		c.stopped = true
-		c.m.canary--
-	}
-	return nil
-}
-
-// engine is an engine whose pods are on the machine.
-func (m *machine) engine(opts Options, events *[]Event) *Engine {
-	opts.By = "ana@laptop"
-	e := New(m.api.Client(), m.api.Config(), opts, func(x Event) {
-		if events != nil {
-			*events = append(*events, x)
-		}
-	})
-	e.agents = func(arch string) (agentbin.Agent, error) { return agentbin.Agent{Arch: arch, SHA256: "abc"}, nil }
-	e.start = func(ctx context.Context, _ *corev1.Node, _ hostpod.Purpose, _ time.Duration) (hostPod, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
-		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.pods++
-		return &pod{m: m, uid: fmt.Sprintf("pod-%d", m.pods)}, nil
-	}
-	e.decide.build = func(_ *v1alpha1.Facts, g plan.Goal) (*v1alpha1.Plan, error) {
-		if m.runtime == crio && g.To == v1alpha1.CRIO {
-			return nil, &plan.NothingError{Runtime: v1alpha1.RuntimeRef{Name: g.To}}
-		}
-		return &v1alpha1.Plan{
-			Node: worker, Run: g.Run, From: v1alpha1.RuntimeRef{Name: v1alpha1.Docker, Version: "28.5.2"}, To: v1alpha1.RuntimeRef{Name: g.To},
-			KubeadmSocketBefore: g.KubeadmAnnotation, KubeadmSocket: "unix:///var/run/crio/crio.sock",
-		}, nil
-	}
-	return e
-}
-
-func (m *machine) node() *corev1.Node {
-	var node corev1.Node
-	if !m.api.Get("nodes", "", worker, &node) {
-		m.t.Fatal("the node is gone")
-	}
-	return &node
-}
-
-// nothingLeft checks what must hold at every end.
-func (m *machine) nothingLeft(t *testing.T, cordonedBefore bool) {
-	t.Helper()
-	if m.pods != 0 || m.canary != 0 {
-		t.Errorf("%d pods and %d canaries are left", m.pods, m.canary)
-	}
-	if leases := slices.DeleteFunc(m.api.Names("coordination.k8s.io/leases"), func(n string) bool { return strings.HasPrefix(n, "kube-node-lease/") }); len(leases) > 0 {
-		t.Errorf("left: Leases %v", leases)
-	}
-	if got := m.node().Spec.Unschedulable; got != cordonedBefore {
-		t.Errorf("the node is cordoned: %v, was: %v", got, cordonedBefore)
-	}
-	if m.run != nil && m.run.Phase.Open() {
-		t.Errorf("run is left %s", m.run.Phase)
-	}
-	socket := m.node().Annotations[cluster.KubeadmSocketAnnotation]
-	if want := map[string]string{docker: "unix:///var/run/dockershim.sock", crio: "unix:///var/run/crio/crio.sock"}[m.runtime]; socket != want {
-		t.Errorf("kubeadm's record is %s under %s", socket, m.runtime)
-	}
-}
-
-// onRequest calls f at each request to the API server that this test's engine makes.
-func (m *machine) onRequest(f func(what string) error) {
-	m.api.Before(func(what string, _ *http.Request) error { return f(what) })
 }
