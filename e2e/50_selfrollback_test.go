@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +120,20 @@ func selfRollback(t *testing.T, f fault) {
 	t.Logf("run %s went back: %s", run.ID, run.Reason)
 	if f.code == 3 {
 		tells(t, s)
+	} else {
+		// Nobody watches: the node waits a while for the plugin before it undoes at the API server what that did.
+		bed.Must(t, "the node to give back what the plugin took", 2*time.Minute, func(ctx context.Context) string {
+			left, err := b.Ours(ctx, n)
+			if err != nil {
+				return err.Error()
+			}
+			if o, err := n.Object(ctx); err != nil {
+				return err.Error()
+			} else if o.Spec.Unschedulable {
+				left = append(left, "the cordon")
+			}
+			return strings.Join(left, ", ")
+		})
 	}
 	unchanged(t, b, n, before, f.allowed)
 	b.AwaitReady(t, ns, "agent", len(b.Workers(t)), time.Minute)

@@ -11,6 +11,8 @@ import (
 var (
 	podMount  = regexp.MustCompile(`^/var/lib/kubelet/pods/([0-9a-f-]+)/`)
 	netnsPath = regexp.MustCompile(`^(/var)?/run/netns/`)
+	// pinned matches the other namespaces that CRI-O keeps for a sandbox.
+	pinned = regexp.MustCompile(`^(?:/var)?/(run/(?:ipc|uts|user|pid)ns)/`)
 	// runtimeMount matches what runtimes mount for one container or sandbox, by the directory of the runtime.
 	runtimeMount = regexp.MustCompile(`^(?:/var)?/(run/containerd|var/lib/containerd|run/containers|var/lib/containers|run/crio|var/lib/docker|run/docker)/.*[0-9a-f]{64}`)
 )
@@ -22,7 +24,7 @@ func takeMounts(ctx context.Context, m Machine, living *tenants, p *Photo) error
 	if err != nil {
 		return err
 	}
-	perRuntime := map[string]int{}
+	perRuntime, perSandbox := map[string]int{}, map[string]int{}
 	for line := range strings.Lines(string(out)) {
 		before, after, ok := strings.Cut(strings.TrimSpace(line), " - ")
 		if !ok {
@@ -39,11 +41,21 @@ func takeMounts(ctx context.Context, m Machine, living *tenants, p *Photo) error
 		if netnsPath.MatchString(point) {
 			continue // takeNetwork asks who uses each namespace
 		}
+		if match := pinned.FindStringSubmatch(point); match != nil {
+			perSandbox[match[1]]++
+			continue
+		}
 		if match := runtimeMount.FindStringSubmatch(point); match != nil {
 			perRuntime[match[1]]++
 			continue
 		}
 		p.set("mount", point, kind+" "+normalArgs(root))
+	}
+	for dir, n := range perSandbox {
+		if n > living.sandboxes {
+			p.orphan("%d namespaces of sandboxes below /%s for %d pods", n, dir, living.sandboxes)
+		}
+		p.set("mounts", "/"+dir, "some")
 	}
 	for dir, n := range perRuntime {
 		// A container has its root, a sandbox its root and its shm.
