@@ -99,7 +99,7 @@ func healthy(n *node) []v1alpha1.Finding {
 }
 
 func imageEndpoint(n *node) []v1alpha1.Finding {
-	if n.v.ImageEndpoint == "" || n.v.ImageEndpoint == n.v.Endpoint {
+	if n.v.ImageEndpoint == "" || kubelet.SameSocket(n.v.ImageEndpoint, n.v.Endpoint) {
 		return nil
 	}
 	return shown(stop("remove imageServiceEndpoint, or change the proxy and the kubelet by hand", "the kubelet fetches images through another endpoint than its runtime's"), n.v.ImageEndpoint)

@@ -90,4 +90,5 @@ func socketOf(endpoint string) string {
 	return p
 }
 
-func sameSocket(a, b string) bool { return a != "" && b != "" && socketOf(a) == socketOf(b) }
+// SameSocket reports whether two endpoints lead to the same socket, however they are written.
+func SameSocket(a, b string) bool { return a != "" && b != "" && socketOf(a) == socketOf(b) }

@@ -42,7 +42,7 @@ func FuzzRetarget(f *testing.F) {
 		then := l.with(l.after(t, states))
 		then.argv = nil
 		v, err = Analyze(then.facts(t))
-		if err != nil || !sameSocket(v.Endpoint, to.Endpoint) || len(v.Problems) > 0 {
+		if err != nil || !SameSocket(v.Endpoint, to.Endpoint) || len(v.Problems) > 0 {
 			t.Fatalf("%v: arrived at %s, %q", err, v.Endpoint, v.Problems)
 		}
 	})

@@ -43,7 +43,7 @@ func (r *retarget) toRemote() {
 // arrived reports whether the files as edited lead to the new endpoint.
 func (r *retarget) arrived() bool {
 	v, _ := analyze(r.src, nil)
-	return sameSocket(v.Endpoint, r.to.Endpoint) && v.Dockershim == r.dockershim()
+	return SameSocket(v.Endpoint, r.to.Endpoint) && v.Dockershim == r.dockershim()
 }
 
 // kind makes an old kubelet use a remote runtime. From 1.24 on nothing else is possible, from 1.27 on the flag is
@@ -65,7 +65,7 @@ func (r *retarget) toDockershim() {
 		r.add(flagRuntime, "docker", whyEndpoint, true)
 	}
 	for _, h := range r.holders(flagImage) {
-		if sameSocket(h.value, r.from.Endpoint) && r.editable(h.file) {
+		if SameSocket(h.value, r.from.Endpoint) && r.editable(h.file) {
 			r.change(h.file, whyEndpoint, h.remove(flagImage))
 		}
 	}
@@ -79,11 +79,11 @@ func (r *retarget) toDockershim() {
 func (r *retarget) images() {
 	follow := func(place, old string) (string, bool) {
 		switch {
-		case old == "" || sameSocket(old, r.to.Endpoint):
+		case old == "" || SameSocket(old, r.to.Endpoint):
 			return "", false
-		case sameSocket(old, r.from.Endpoint) && !r.dockershim():
+		case SameSocket(old, r.from.Endpoint) && !r.dockershim():
 			return r.endpoint(old), true
-		case !sameSocket(old, r.from.Endpoint):
+		case !SameSocket(old, r.from.Endpoint):
 			r.fail(idImages, "remove it, or change what serves it by hand", "%s fetches images through %s, which isn't the old runtime's socket", place, old)
 		}
 		return "", false
@@ -180,7 +180,7 @@ func (r *retarget) kubeadm() {
 	})
 	if text, p := r.src.read(instanceConfig); p == present {
 		if y, err := edit.ParseYAML(text); err == nil {
-			if old, _, ok := y.Get(fieldImage); ok && sameSocket(old, r.from.Endpoint) {
+			if old, _, ok := y.Get(fieldImage); ok && SameSocket(old, r.from.Endpoint) {
 				r.change(instanceConfig, whyKubeadm, func(text string) ([]edit.Splice, error) {
 					return edit.YAMLSet(text, fieldImage, r.endpoint(old))
 				})

@@ -93,7 +93,7 @@ func (r *retarget) allowed() bool {
 			"the kubelet runs with other flags than its files would start it with: a restart would bring changes that nobody tried")
 		r.findings[len(r.findings)-1].Evidence = v.Drift
 	}
-	if !sameSocket(v.Endpoint, r.from.Endpoint) {
+	if !SameSocket(v.Endpoint, r.from.Endpoint) {
 		r.fail(idEndpoint, "", "the kubelet uses %q, which isn't the endpoint of %s (%s)", v.Endpoint, r.from.Name, r.from.Endpoint)
 	}
 	if r.dockershim() && v.Minor >= 24 {
@@ -104,13 +104,13 @@ func (r *retarget) allowed() bool {
 
 // dockershim reports whether the kubelet itself is to serve Docker's CRI.
 func (r *retarget) dockershim() bool {
-	return sameSocket(r.to.Endpoint, dockershimEndpoint)
+	return SameSocket(r.to.Endpoint, dockershimEndpoint)
 }
 
 // endpoint is the new endpoint as it is written where old stood: kubeadm up to 1.23 wrote none with a scheme. CRI-O is
 // recognised by its very text.
 func (r *retarget) endpoint(old string) string {
-	if r.to.Name == v1alpha1.CRIO && sameSocket(r.to.Endpoint, crioEndpoint) {
+	if r.to.Name == v1alpha1.CRIO && SameSocket(r.to.Endpoint, crioEndpoint) {
 		return crioEndpoint
 	}
 	text := withScheme(r.to.Endpoint)
@@ -127,13 +127,13 @@ func (r *retarget) verify() {
 	for _, p := range after.Problems {
 		r.fail(idProof, "", "the edited files wouldn't be understood: %s", p)
 	}
-	if !sameSocket(after.Endpoint, r.to.Endpoint) || after.Dockershim != r.dockershim() {
+	if !SameSocket(after.Endpoint, r.to.Endpoint) || after.Dockershim != r.dockershim() {
 		r.fail(idProof, "", "the edited files would leave the kubelet at %s", after.Endpoint)
 	}
-	if r.to.Name == v1alpha1.CRIO && after.Endpoint != crioEndpoint && sameSocket(r.to.Endpoint, crioEndpoint) {
+	if r.to.Name == v1alpha1.CRIO && after.Endpoint != crioEndpoint && SameSocket(r.to.Endpoint, crioEndpoint) {
 		r.fail(idProof, "", "the kubelet wouldn't recognise CRI-O by %s", after.Endpoint)
 	}
-	if after.ImageEndpoint != "" && !sameSocket(after.ImageEndpoint, r.to.Endpoint) {
+	if after.ImageEndpoint != "" && !SameSocket(after.ImageEndpoint, r.to.Endpoint) {
 		r.fail(idProof, "", "the kubelet would fetch images through %s", after.ImageEndpoint)
 	}
 	if f, ok := lastFlag(is.flags(), flagRuntime); ok && r.view.Minor >= 27 {

@@ -258,7 +258,7 @@ func TestRetarget(t *testing.T) {
 			if v, err = Analyze(f); err != nil {
 				t.Fatal(err)
 			}
-			if !sameSocket(v.Endpoint, c.to.Endpoint) {
+			if !SameSocket(v.Endpoint, c.to.Endpoint) {
 				t.Errorf("arrived at %s", v.Endpoint)
 			}
 			states, findings, err = Retarget(f, v, c.to, c.to)
