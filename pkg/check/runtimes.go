@@ -77,6 +77,7 @@ func planned() []Rule {
 		{runtimes.Proxies, "the target knows the proxies", "Proxy variables of the old runtime's unit are written for the target's."},
 		{runtimes.OCIRuntimes, "the target knows the handlers of RuntimeClasses", "Handlers that are OCI runtimes are written for the target; shims of their own can't be."},
 		{runtimes.SignaturePolicy, "CRI-O finds a policy for image signatures", "Without a policy file CRI-O refuses every image. The plan writes the one that its packages ship: accept anything, as the other runtimes do."},
+		{runtimes.Narrower, "containers may do in the target what they do now", "CRI-O gives containers fewer capabilities than containerd and Docker do, and older releases limit their processes. Pods that rely on more fail after the switch; it is named, not changed."},
 		{runtimes.Unreadable, "the target's configuration can be read and edited", "A file that can't be understood is never changed."},
 	}
 }

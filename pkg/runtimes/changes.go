@@ -21,14 +21,15 @@ type changes struct {
 
 func (c *changes) note(x ...v1alpha1.Finding) { c.findings = append(c.findings, x...) }
 
-// own adds a file that is ours whole. One that already says the same is left out.
-func (c *changes) own(name, why string, mode uint32, content []v1alpha1.Segment) {
+// own adds a file that is ours whole, and reports whether it did: one that already says the same is left out.
+func (c *changes) own(name, why string, mode uint32, content []v1alpha1.Segment) bool {
 	if old, ok := c.f.File(name); ok && old.Type == v1alpha1.Regular && len(old.Masked) == 0 {
 		if now, err := resolve(c.f, content); err == nil && now == old.Content {
-			return
+			return false
 		}
 	}
 	c.files = append(c.files, v1alpha1.FileState{Path: name, Type: v1alpha1.Regular, Mode: mode, Content: content, Why: why})
+	return true
 }
 
 // edited adds a foreign file with spliced content; mode, owner and attributes stay.

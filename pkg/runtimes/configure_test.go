@@ -26,7 +26,7 @@ func TestNothingToConfigure(t *testing.T) {
 		v1alpha1.CRIO: factsOf(t, map[string]string{"crio": "1.34.0"}, map[string]string{
 			"/usr/lib/systemd/system/crio.service":      crioUnitTxt,
 			"/etc/systemd/system/crio.service.d/p.conf": "[Service]\nEnvironment=HTTP_PROXY=http://p:1\n",
-			"/etc/crio/crio.conf.d/10.conf":             "[crio.image]\npause_image = \"registry.k8s.io/pause:3.10\"\n",
+			"/etc/crio/crio.conf.d/10.conf":             "[crio.image]\npause_image = \"registry.k8s.io/pause:3.10\"\n[crio.runtime]\ndefault_capabilities = [\"AUDIT_WRITE\", \"MKNOD\", \"NET_RAW\", \"SETFCAP\", \"SYS_CHROOT\"]\n",
 			registriesConf:                              "unqualified-search-registries = [\"docker.io\"]\n[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"m.example\"\n[[registry]]\nlocation = \"lab.example\"\ninsecure = true\n",
 		}),
 		v1alpha1.Containerd: factsOf(t, map[string]string{"containerd": "2.2.9"}, map[string]string{
@@ -78,7 +78,7 @@ func TestOperatorWins(t *testing.T) {
 	if len(files) > 0 {
 		t.Errorf("files: %v", files)
 	}
-	if got := ids(findings); got != "warning R024, warning R021, warning R021, warning R021" {
+	if got := ids(findings); got != "warning R024, warning R021, warning R031, warning R021, warning R021" {
 		t.Errorf("findings %s: %v", got, findings)
 	}
 }
@@ -128,7 +128,7 @@ pull-from-mirror = "digest-only"
 	if diff := cmp.Diff(want, files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if got := ids(findings); got != "fixable R023, warning R028, fixable R028, fixable R028, warning R020, fixable R026" {
+	if got := ids(findings); got != "fixable R023, warning R028, fixable R028, fixable R028, warning R031, warning R020, fixable R026" {
 		t.Errorf("findings %s: %v", got, findings)
 	}
 }
@@ -307,7 +307,7 @@ func TestSignaturePolicy(t *testing.T) {
 	f := factsOf(t, map[string]string{"crio": "1.34.0"}, files)
 	f.Files = append(f.Files, v1alpha1.File{Path: policyFile, Type: v1alpha1.Absent})
 	got, findings := configure(t, v1alpha1.CRIO, f, v1alpha1.Settings{})
-	if !strings.Contains(got[policyFile], "insecureAcceptAnything") || ids(findings) != "fixable R030" {
+	if !strings.Contains(got[policyFile], "insecureAcceptAnything") || ids(findings) != "warning R031, fixable R030" {
 		t.Errorf("files %v, findings %v", got, findings)
 	}
 	if st, _ := stage(t, v1alpha1.CRIO, f, v1alpha1.Settings{}); !strings.Contains(strings.Join(st.Argv, " "), "--signature-policy={dir}/policy.json") {
@@ -316,7 +316,7 @@ func TestSignaturePolicy(t *testing.T) {
 	files["/etc/crio/crio.conf"] = "[crio.image]\nsignature_policy = \"/etc/crio/mine.json\"\n"
 	f = factsOf(t, map[string]string{"crio": "1.34.0"}, files)
 	f.Files = append(f.Files, v1alpha1.File{Path: "/etc/crio/mine.json", Type: v1alpha1.Absent})
-	if _, findings := configure(t, v1alpha1.CRIO, f, v1alpha1.Settings{}); ids(findings) != "error R030" {
+	if _, findings := configure(t, v1alpha1.CRIO, f, v1alpha1.Settings{}); ids(findings) != "warning R031, error R030" {
 		t.Errorf("findings %v", findings)
 	}
 }

@@ -19,6 +19,10 @@ func (e *ctdEdit) matchRegistries(c *changes, f *v1alpha1.Facts, s v1alpha1.Sett
 			noteConflict(c, x, has, "containerd")
 			continue
 		}
+		if carriedCerts(x) && mine.mirrors(x.Host) {
+			// An earlier run brought them out of these very mirrors.
+			continue
+		}
 		missing = append(missing, x)
 	}
 	if len(missing) == 0 {

@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -260,15 +261,20 @@ func (c ctdConfig) oldRegistries(r *registries) {
 func (c ctdConfig) untold() []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	runtimes, _ := c.effective(ctdRuntimes).(map[string]any)
+	handlers := map[string][]string{}
 	for _, name := range (tree{"r": runtimes}).keys("r") {
 		if spec := tree(runtimes).str(name, "base_runtime_spec"); spec != "" {
-			_, file := c.explicit(ctdRuntimes, name, "base_runtime_spec")
-			x := warning(NotCarried, "look into it for mounts, hooks and limits that pods rely on", "the base spec of handler %s (%s) has no equal in other runtimes", name, spec)
-			if file != nil {
-				x = at(x, file.path, lineWith(file.content, "base_runtime_spec"))
-			}
-			out = append(out, x)
+			handlers[spec] = append(handlers[spec], name)
 		}
+	}
+	for _, spec := range slices.Sorted(maps.Keys(handlers)) {
+		names := handlers[spec]
+		x := warning(NotCarried, "look into it for mounts, hooks and limits that pods rely on",
+			"the base spec %s (handlers: %s) has no equal in other runtimes", spec, strings.Join(names, ", "))
+		if _, file := c.explicit(ctdRuntimes, names[0], "base_runtime_spec"); file != nil {
+			x = at(x, file.path, lineWith(file.content, spec))
+		}
+		out = append(out, x)
 	}
 	for i := range c.files {
 		file := &c.files[i]

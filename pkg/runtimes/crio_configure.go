@@ -37,6 +37,7 @@ func crioConfigure(f *v1alpha1.Facts, s v1alpha1.Settings, v kubelet.View) (chan
 	e.matchHandlers(f, s)
 	e.matchLimits(s)
 	e.write()
+	e.noteNarrower(s)
 	e.acceptImages(f)
 	c.crioRegistries(f, s)
 	c.proxyDropIn(crioUnit, s)
@@ -234,5 +235,35 @@ func (e *crioEdit) write() {
 			t.set(o.key[0], o.value)
 		}
 	}
-	e.c.own(name, strings.Join(unique(e.why), ", "), 0o644, text(t.String()))
+	if !e.c.own(name, strings.Join(unique(e.why), ", "), 0o644, text(t.String())) {
+		// It was repaired by an earlier run.
+		e.c.findings = slices.DeleteFunc(e.c.findings, func(x v1alpha1.Finding) bool { return x.Severity == v1alpha1.SeverityFixable })
+	}
+}
+
+// commonCapabilities are those that containerd and Docker give to every container and CRI-O by itself doesn't.
+var commonCapabilities = []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP", "SYS_CHROOT"}
+
+// noteNarrower tells what containers could do in the runtime that is left and can't in CRI-O. That is how CRI-O means it,
+// so it isn't repaired.
+func (e *crioEdit) noteNarrower(s v1alpha1.Settings) {
+	list, _ := e.last(false, "crio", "runtime", "default_capabilities")
+	var lacking []string
+	for _, name := range commonCapabilities {
+		if given := stringsOf(list); !slices.Contains(given, name) && !slices.Contains(given, "CAP_"+name) {
+			lacking = append(lacking, name)
+		}
+	}
+	if len(lacking) > 0 {
+		e.c.note(warning(Narrower, "add them to the pods that need them (ping, chroot, mknod), or set default_capabilities in a file below "+e.dir,
+			"CRI-O doesn't give containers the capabilities %s by itself, the runtime that is left does", strings.Join(lacking, ", ")))
+	}
+	limit := number(e.builtIn("pids_limit"))
+	if n, _ := e.last(false, "crio", "runtime", "pids_limit"); n != nil {
+		limit, _ = n.(int64)
+	}
+	if limit > 0 && s.PidsLimit == 0 {
+		e.c.note(warning(Narrower, "set pids_limit in a file below "+e.dir+" where pods need more",
+			"CRI-O lets each container have %d processes and threads, the runtime that is left doesn't limit them", limit))
+	}
 }

@@ -78,8 +78,9 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 	var t tomlText
 	t.comment("Written by kubectl runtime: as the runtime that CRI-O replaced fetched images.")
 	wrote := false
+	var repaired []v1alpha1.Finding
 	if len(search) == 0 && len(s.SearchRegistries) > 0 {
-		c.note(fixable(Registries, "CRI-O would refuse image names without a registry; it gets %s to complete them", strings.Join(s.SearchRegistries, ", ")))
+		repaired = append(repaired, fixable(Registries, "CRI-O would refuse image names without a registry; it gets %s to complete them", strings.Join(s.SearchRegistries, ", ")))
 		t.set("unqualified-search-registries", s.SearchRegistries)
 		wrote = true
 	}
@@ -90,7 +91,7 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		}
 		if x.Insecure || x.Blocked || x.Location != "" || len(x.Mirrors) > 0 {
 			c.registryEntry(&t, x)
-			c.note(at(fixable(Registries, "the configuration of registry %s is written for CRI-O", x.Host), x.Source, 0))
+			repaired = append(repaired, at(fixable(Registries, "the configuration of registry %s is written for CRI-O", x.Host), x.Source, 0))
 			wrote = true
 		}
 		c.crioCerts(others, x)
@@ -99,7 +100,9 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		c.remove(name, "no longer needed")
 		return
 	}
-	c.own(name, "registries", 0o644, text(t.String()))
+	if c.own(name, "registries", 0o644, text(t.String())) {
+		c.note(repaired...)
+	}
 }
 
 // tableOf reports whether a registry was read from a table and not only from a directory of certificates.

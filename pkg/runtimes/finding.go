@@ -28,6 +28,8 @@ const (
 	OCIRuntimes = "R028"
 	// SignaturePolicy: CRI-O would find no policy and refuse every image.
 	SignaturePolicy = "R030"
+	// Narrower: containers may do less in the target than in the runtime that is left.
+	Narrower = "R031"
 	// Unreadable: a file of the target can't be understood or safely edited.
 	Unreadable = "R029"
 )

@@ -200,3 +200,21 @@ func numbered(name string, i int) string {
 	}
 	return name + "-" + string(rune('1'+i))
 }
+
+// carriedCerts reports whether all that is said of a host are certificates that certFiles wrote.
+func carriedCerts(x v1alpha1.Registry) bool {
+	if x.Insecure || x.Blocked || x.Location != "" || len(x.Mirrors)+len(x.Clients) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(x.CAs, func(name string) bool { return !strings.HasPrefix(path.Base(name), "kubectl-runtime") })
+}
+
+// mirrors reports whether the host mirrors another one.
+func (r *registries) mirrors(host string) bool {
+	for _, x := range r.byHost {
+		if slices.ContainsFunc(x.Mirrors, func(m v1alpha1.Mirror) bool { return hostOf(m.URL) == host }) {
+			return true
+		}
+	}
+	return false
+}
