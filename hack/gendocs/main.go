@@ -84,8 +84,8 @@ func verb(c *cobra.Command) string {
 
 func checks() string {
 	var b strings.Builder
-	b.WriteString("# Checks\n\nRules that `switch` asks before it touches a node. An *error* stops the switch, unless `--ignore ID` names it; a *fixable* finding is\n" +
-		"repaired by the plan; a *warning* is shown.\n")
+	b.WriteString("# Checks\n\nRules that `switch` asks before it touches a node. An *error* stops the switch, unless the rule isn't firm and\n" +
+		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown.\n")
 	for _, r := range check.List() {
 		fmt.Fprintf(&b, "\n## %s — %s\n\n%s\n", r.ID, r.Title, strings.TrimSpace(r.Doc))
 	}

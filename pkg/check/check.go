@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
@@ -19,7 +20,7 @@ type Rule struct {
 	ID string
 	// Title says in a few words what holds where the rule has nothing to say.
 	Title string
-	// Doc says why it matters and what to do, for the reference.
+	// Doc says why it matters, what to do and whether the rule is firm, for the reference.
 	Doc string
 }
 
@@ -45,6 +46,11 @@ func List() []Rule {
 		out = append(out, r.Rule)
 	}
 	out = append(out, planned()...)
+	for i := range out {
+		if Firm(out[i].ID) {
+			out[i].Doc += " The rule is firm: --ignore does not override it."
+		}
+	}
 	slices.SortFunc(out, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
@@ -69,13 +75,14 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 	return Sort(out)
 }
 
-// Firm reports whether a rule can't be ignored: what it refuses would have no right plan.
+// Firm reports whether a rule can't be ignored: what it refuses would have no right plan. The rules E… are all firm:
+// where one of them refuses, no edit of the kubelet's files is known.
 func Firm(id string) bool {
 	switch id {
-	case "N003", "K002", "K004", "K005", "R001", "R002", "E001", "E003", "E005", "E006", "E009", runtimes.SignaturePolicy, runtimes.Unreadable:
+	case "N003", "K001", "K002", "K004", "K005", "K007", "R001", "R002", runtimes.SignaturePolicy, runtimes.Unreadable:
 		return true
 	}
-	return false
+	return strings.HasPrefix(id, "E")
 }
 
 // Sort orders findings by severity, then ID, and keeps the order of those of one rule.

@@ -40,7 +40,7 @@ func notInstalled(findings []v1alpha1.Finding) bool {
 // refuse returns the findings that stop the plan, else the error.
 func (b *builder) refuse(err error) error {
 	if refused(b.findings, b.goal.Ignore...) {
-		return &RefusedError{Findings: b.findings}
+		return &RefusedError{Findings: b.findings, Ignored: b.goal.Ignore}
 	}
 	return err
 }
@@ -68,7 +68,7 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 	from, to := b.from.Ref(b.f, b.v), b.to.Ref(b.f, b.v)
 	settings, lost := b.from.ReadSettings(b.f)
 	configured, notes, err := b.to.Configure(b.f, settings, b.v)
-	b.note(lost, notes)
+	b.note(b.quieter(slices.Concat(lost, notes)))
 	if err != nil || refused(b.findings, b.goal.Ignore...) {
 		return nil, b.refuse(err)
 	}
@@ -79,6 +79,9 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 	b.note(more)
 	if refused(b.findings, b.goal.Ignore...) {
 		return nil, b.refuse(nil)
+	}
+	if len(retargeted) == 0 {
+		return nil, fmt.Errorf("no file would lead the kubelet to %s", to.Endpoint)
 	}
 	staging := b.to.Staging(b.f, configured)
 	for _, file := range slices.Concat(configured, retargeted, b.parking(from, to), b.enabling(to), b.persistent()) {

@@ -6,9 +6,11 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 )
 
 // Goal is what a plan is to reach.
@@ -67,17 +69,28 @@ func (e *ChangedError) Error() string {
 type RefusedError struct {
 	// Findings are all that rules said; at least one has severity error.
 	Findings []v1alpha1.Finding
+	// Ignored are the IDs that the goal ignores. A firm rule's among them was named in vain.
+	Ignored []string
 }
 
 // Error implements error.
 func (e *RefusedError) Error() string {
-	var messages []string
+	var messages, vain []string
 	for _, f := range e.Findings {
-		if f.Severity == v1alpha1.SeverityError {
-			messages = append(messages, f.ID+" "+f.Message)
+		ignored := slices.Contains(e.Ignored, f.ID)
+		if f.Severity != v1alpha1.SeverityError || ignored && !check.Firm(f.ID) {
+			continue
+		}
+		messages = append(messages, f.ID+" "+f.Message)
+		if ignored && !slices.Contains(vain, f.ID) {
+			vain = append(vain, f.ID)
 		}
 	}
-	return "the node can't be switched: " + strings.Join(messages, "; ")
+	text := "the node can't be switched: " + strings.Join(messages, "; ")
+	if len(vain) > 0 {
+		text += "; --ignore can't override " + strings.Join(vain, ", ") + ": no plan would be right"
+	}
+	return text
 }
 
 // NothingError says that the node is where the goal wants it.
