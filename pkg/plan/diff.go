@@ -44,7 +44,8 @@ func ContentsOf(f *v1alpha1.Facts, views ...v1alpha1.RunView) Contents {
 	}
 }
 
-// Diffs renders every file change of the plan, in the order of the photographs.
+// Diffs renders every file change of the plan, in the order of the photographs. A directory that comes or goes with a
+// file in it is told by the file.
 func Diffs(p *v1alpha1.Plan, contents Contents) ([]FileDiff, error) {
 	if contents == nil {
 		contents = func(string) (string, bool) { return "", false }
@@ -55,6 +56,9 @@ func Diffs(p *v1alpha1.Plan, contents Contents) ([]FileDiff, error) {
 			return nil, fmt.Errorf("the plan's photographs don't name the same paths at %s", after.Path)
 		}
 		before := p.Before.Files[i]
+		if told(p, i) {
+			continue
+		}
 		d := FileDiff{Path: after.Path, Kind: kindOf(before, after), Why: after.Why}
 		was, okBefore := text(before, contents)
 		is, okAfter := text(after, contents)
@@ -64,6 +68,21 @@ func Diffs(p *v1alpha1.Plan, contents Contents) ([]FileDiff, error) {
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// told reports whether the i-th path is a directory that is made for, or goes with, another path of the plan.
+func told(p *v1alpha1.Plan, i int) bool {
+	before, after := p.Before.Files[i], p.After.Files[i]
+	kind := kindOf(before, after)
+	if kind == Change || before.Type != v1alpha1.Directory && after.Type != v1alpha1.Directory {
+		return false
+	}
+	for j, x := range p.After.Files {
+		if strings.HasPrefix(x.Path, after.Path+"/") && j < len(p.Before.Files) && kindOf(p.Before.Files[j], x) == kind {
+			return true
+		}
+	}
+	return false
 }
 
 func kindOf(before, after v1alpha1.FileState) Kind {

@@ -26,6 +26,9 @@ func (b *builder) put(after v1alpha1.FileState) error {
 	if after.Type == v1alpha1.Symlink && before.Type == v1alpha1.Symlink && before.Target == after.Target {
 		return nil
 	}
+	if b.stands(after) {
+		return nil
+	}
 	switch before.Type {
 	case v1alpha1.Absent, v1alpha1.Regular, v1alpha1.Symlink, v1alpha1.Directory:
 	default:
@@ -48,6 +51,19 @@ func (b *builder) put(after v1alpha1.FileState) error {
 		b.after[dir] = v1alpha1.FileState{Path: dir, Type: v1alpha1.Directory, Mode: 0o755}
 	}
 	return nil
+}
+
+// stands reports whether a file is already as it is to be, as far as what is masked can tell.
+func (b *builder) stands(after v1alpha1.FileState) bool {
+	x, ok := b.f.File(after.Path)
+	if !ok || x.Type != v1alpha1.Regular || after.Type != v1alpha1.Regular || x.Mode != after.Mode || x.UID != after.UID || x.GID != after.GID {
+		return false
+	}
+	if len(x.Masked) > 0 || len(x.Content) != int(x.Size) {
+		return false
+	}
+	text, ok := text(after, ContentsOf(b.f))
+	return ok && text == x.Content
 }
 
 // everywhere names directories that every system has.

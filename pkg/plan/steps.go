@@ -34,7 +34,7 @@ func Steps(p *v1alpha1.Plan) []Step {
 		say(Remove, "stop %s", strings.Join(stop, ", "))
 	}
 	for i, after := range p.After.Files {
-		if after.Type == v1alpha1.Directory && after.Why == "" || i >= len(p.Before.Files) {
+		if i >= len(p.Before.Files) || told(p, i) {
 			continue
 		}
 		why := ""
