@@ -85,7 +85,7 @@ func (p *program) newSwitch() *cobra.Command {
 	}
 	flags.targets.addSelectors(cmd)
 	cmd.Flags().BoolVar(&flags.targets.all, "all", false, "All nodes of the cluster")
-	cmd.Flags().StringVar(&flags.to, "to", "", "Runtime to move to: "+strings.Join(targetNames(), " or "))
+	cmd.Flags().StringVar(&flags.to, "to", "", "Runtime to move to: "+oneOf(targetNames()))
 	cmd.Flags().StringVar(&flags.dryRun, "dry-run", string(dryRunNone), `Change nothing: "client" plans from --facts and reaches no node; "server" asks the node and checks there; "none" does it`)
 	cmd.Flags().StringVar(&flags.facts, "facts", "", "File of facts to plan from, with --dry-run=client: what status --deep -o yaml printed (- for standard input)")
 	cmd.Flags().StringVar(&flags.plan, "plan", "", "File with the plan to apply, exactly as it is (- for standard input); refused when the node has changed since")
@@ -107,7 +107,7 @@ func (f *switchFlags) toOptions(args []string, p *program) (*switchOptions, erro
 		return nil, err
 	}
 	if f.to != "" || f.plan == "" {
-		if o.to, err = parseTarget(f.to, p.Name); err != nil {
+		if o.to, err = parseTarget(f.to); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +144,7 @@ func (o *switchOptions) consistent() error {
 }
 
 // switchTargets are the runtimes that a switch can lead to.
-var switchTargets = []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO}
+var switchTargets = []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO, v1alpha1.Docker}
 
 func targetNames() []string {
 	names := make([]string, len(switchTargets))
@@ -154,24 +154,33 @@ func targetNames() []string {
 	return names
 }
 
+// oneOf lists what there is to choose from.
+func oneOf(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
 // parseTarget reads --to, and helps with the names that people use for a runtime.
-func parseTarget(to, program string) (v1alpha1.RuntimeName, error) {
+func parseTarget(to string) (v1alpha1.RuntimeName, error) {
 	if to == "" {
-		return "", fmt.Errorf("--to is missing: %s", strings.Join(targetNames(), " or "))
+		return "", fmt.Errorf("--to is missing: %s", oneOf(targetNames()))
 	}
 	name := v1alpha1.RuntimeName(strings.ToLower(to))
 	if slices.Contains(switchTargets, name) {
 		return name, nil
 	}
-	if name == v1alpha1.Docker || strings.Contains(string(name), "docker") {
-		return "", fmt.Errorf("switching to docker comes in a later version; a node that came from docker goes back with: %s rollback NODE", program)
+	if name == "dockershim" {
+		return "", fmt.Errorf("unknown runtime %q: docker means Docker behind cri-dockerd, which kubelets from 1.24 on need", to)
+	}
+	if strings.Contains(string(name), "docker") {
+		return "", fmt.Errorf("unknown runtime %q: did you mean docker?", to)
 	}
 	if near := nearest(strings.NewReplacer("-", "", "_", "").Replace(string(name)), map[string]string{
-		"crio": "cri-o", "containerd": "containerd",
+		"crio": "cri-o", "containerd": "containerd", "docker": "docker",
 	}); near != "" {
 		return "", fmt.Errorf("unknown runtime %q: did you mean %s?", to, near)
 	}
-	return "", fmt.Errorf("unknown runtime %q: use %s", to, strings.Join(targetNames(), " or "))
+	return "", fmt.Errorf("unknown runtime %q: use %s", to, oneOf(targetNames()))
 }
 
 // knownRules refuses IDs that no rule has: a typing error there would switch nothing off.
