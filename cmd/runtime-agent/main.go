@@ -30,6 +30,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	stop()
+	if errors.Is(err, context.Canceled) {
+		return // told to end: whoever told it sees to the run
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "runtime-agent:", err)
 		os.Exit(1)

@@ -17,7 +17,7 @@ const (
 	// restoreLimit is how long after its end a run is still worth a try: the API server may be away with the node.
 	restoreLimit = 10 * time.Minute
 	// absence is after how long without a question the plugin is taken for gone.
-	absence       = 2 * time.Minute
+	absence       = time.Minute
 	requestLimit  = 10 * time.Second
 	kubeletConfig = "/etc/kubernetes/kubelet.conf"
 	kubeadmSocket = "kubeadm.alpha.kubernetes.io/cri-socket"

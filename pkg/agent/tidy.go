@@ -61,7 +61,12 @@ func (a *Agent) tidy(ctx context.Context) error {
 	if err := a.Machine.Files.Put(notePath, v1alpha1.FileState{Path: notePath, Type: v1alpha1.Absent}, nil); err != nil {
 		return fmt.Errorf("removing the note of what was made: %w", err)
 	}
-	return nil
+	for _, r := range runs {
+		if a.attended(r.ID, absence) {
+			return nil // the plugin is there, and asks to finish when it is done
+		}
+	}
+	return a.dropAgents(nil)
 }
 
 // finish removes what nothing needs. While a process of ours acts, that is nothing.

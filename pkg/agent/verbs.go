@@ -104,6 +104,9 @@ func (a *Agent) turnAsked(req v1alpha1.Request) (v1alpha1.Run, error) {
 	if req.By != "" {
 		reason += " by " + req.By
 	}
+	if req.Reason != "" {
+		reason = req.Reason
+	}
 	for {
 		r, err := a.journal().Load(req.Run)
 		if err != nil {
@@ -161,6 +164,9 @@ func (a *Agent) discard(ctx context.Context, req v1alpha1.Request, resp *v1alpha
 	reason := "given up"
 	if req.By != "" {
 		reason += " by " + req.By
+	}
+	if req.Reason != "" {
+		reason = req.Reason
 	}
 	if err := a.giveUp(ctx, req.Run, reason); ignorePhase(err) != nil {
 		return err

@@ -197,7 +197,7 @@ func TestTransientProperties(t *testing.T) {
 			"Type": "exec", "Restart": "no", "KillMode": "control-group", "CollectMode": "inactive-or-failed", "StartLimitIntervalUSec": "", "PrivateMounts": "",
 		}},
 		{"full", full, 252, map[string]string{
-			"Type": "notify", "Restart": "on-failure", "KillMode": "process", "CollectMode": "", "StartLimitIntervalUSec": "0",
+			"Type": "notify", "Restart": "on-failure", "KillMode": "process", "CollectMode": "inactive-or-failed", "StartLimitIntervalUSec": "0",
 			"PrivateMounts": "true", "Environment": "[A=b]",
 		}},
 		{"old", Transient{Argv: []string{"/bin/x"}, PrivateMounts: true}, 219, map[string]string{"Type": "simple", "CollectMode": "", "PrivateMounts": ""}},

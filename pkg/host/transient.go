@@ -90,11 +90,11 @@ func transientProperties(unit Transient, systemd int) []dbus.Property {
 		property("TasksMax", ^uint64(0)),
 		property("Delegate", true),
 	}
-	switch {
-	case unit.RestartOnFailure && systemd >= 230:
+	if unit.RestartOnFailure && systemd >= 230 {
 		// It must come back however often it dies: nobody else is there to finish.
 		props = append(props, property("StartLimitIntervalUSec", uint64(0)))
-	case !unit.RestartOnFailure && systemd >= 236:
+	}
+	if systemd >= 236 {
 		// Gone without a trace when it ends, failed or not, so that its name is free.
 		props = append(props, property("CollectMode", "inactive-or-failed"))
 	}

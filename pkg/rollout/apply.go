@@ -132,7 +132,11 @@ func (p *Prepared) takeBack(ctx, live context.Context, why error) Result {
 	} else {
 		p.step(stepApply, "taking the node back")
 	}
-	_, err := p.ask(live, v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: p.run, By: p.e.opts.By})
+	request := v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: p.run, By: p.e.opts.By}
+	if why != nil {
+		request.Reason = why.Error()
+	}
+	_, err := p.ask(live, request)
 	// An answer other than yes means that the run has moved on; where to is seen below.
 	if _, answered := errors.AsType[*hostpod.AgentError](err); err != nil && !answered {
 		return p.lostSight(ctx, errors.Join(why, err))

@@ -27,7 +27,9 @@ type Request struct {
 	Node       string `json:"node"`
 	Run        string `json:"run,omitempty"`
 	By         string `json:"by,omitempty"`
-	Plan       *Plan  `json:"plan,omitempty"`
+	// Reason says why a rollback is asked for; the run's record keeps it.
+	Reason string `json:"reason,omitempty"`
+	Plan   *Plan  `json:"plan,omitempty"`
 	// Images are what the target's store must hold before the drain, with the credentials to pull them.
 	Images []WantedImage `json:"images,omitempty"`
 	// ConfirmTimeout is how long an applied run waits for its confirmation.
