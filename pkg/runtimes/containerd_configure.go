@@ -23,7 +23,9 @@ type ctdEdit struct {
 	why map[string][]string
 	// own are the keys of our drop-in, in order.
 	own []ownKey
-	err error
+	// refusals are files that can't say what is needed.
+	refusals []v1alpha1.Finding
+	err      error
 }
 
 type ownKey struct {
@@ -50,6 +52,7 @@ func containerdConfigure(f *v1alpha1.Facts, s v1alpha1.Settings, v kubelet.View)
 	e.matchHandlers(&c, s)
 	e.matchLimits(&c, s)
 	e.matchRegistries(&c, f, s)
+	c.note(e.refusals...)
 	if e.err != nil {
 		return c, e.err
 	}
@@ -70,6 +73,9 @@ func (e *ctdEdit) set(why string, k ctdKey, value any, more ...string) {
 	}
 	if file == nil {
 		e.own = append(e.own, ownKey{k.key(2, more...), value, why})
+		return
+	}
+	if !e.raise(file) {
 		return
 	}
 	d := e.draft(file)

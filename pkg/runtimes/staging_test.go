@@ -113,7 +113,7 @@ func TestStagingBesideDocker(t *testing.T) {
 	}
 	st, files := stage(t, v1alpha1.Containerd, f, v1alpha1.Settings{})
 	got := parseTree(files["config.toml"])
-	if got.str("root") != "{dir}/root" || len(got.strs("disabled_plugins")) != 0 || len(st.Handover) != 2 {
+	if got.str("root") != "{dir}/root" || slices.Contains(got.strs("disabled_plugins"), "cri") || got.number("version") != 2 || len(st.Handover) != 2 {
 		t.Errorf("%v %+v", files, st)
 	}
 	// The same containerd with its CRI on takes images in itself.
