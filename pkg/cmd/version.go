@@ -13,6 +13,9 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
 
+// stamped is the version of a release: hack/make/dist has the linker write it here. Other builds go by their build info.
+var stamped string
+
 func (p *program) newVersion() *cobra.Command {
 	format := ""
 	cmd := &cobra.Command{
@@ -54,6 +57,9 @@ func thisVersion() (ui.Version, error) {
 				v.Modified = s.Value == "true"
 			}
 		}
+	}
+	if stamped != "" {
+		v.Version = stamped
 	}
 	for _, arch := range []string{"amd64", "arm64"} {
 		agent, err := agentbin.Open(arch)
