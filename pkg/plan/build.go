@@ -61,7 +61,6 @@ type builder struct {
 	before   map[string]v1alpha1.FileState
 	after    map[string]v1alpha1.FileState
 	modules  []string
-	sysctls  []v1alpha1.Sysctl
 }
 
 func (b *builder) build() (*v1alpha1.Plan, error) {
@@ -94,7 +93,7 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 		From: from, To: to,
 		Kubelet:  v1alpha1.KubeletRef{Unit: b.v.Unit, Version: b.v.Version, Healthz: b.v.Healthz, Kubeconfig: b.v.Kubeconfig},
 		Evacuate: []v1alpha1.RuntimeRef{from, to},
-		Modules:  b.modules, Sysctls: b.sysctls, Staging: staging,
+		Modules:  b.modules, Staging: staging,
 		Findings: b.findings,
 	}
 	p.KubeadmSocketBefore, p.KubeadmSocket = b.annotation(to)

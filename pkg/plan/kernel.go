@@ -21,7 +21,7 @@ var (
 )
 
 // persistent makes modules and parameters that are in force now, or needed, last through the next boot. What a file
-// of the operator says stays; what isn't in force and nobody asked for is left alone, except forwarding.
+// of the operator says stays; a parameter that isn't in force is none that this node's pods need.
 func (b *builder) persistent() []v1alpha1.FileState {
 	var out []v1alpha1.FileState
 	if b.to.Name == v1alpha1.Docker {
@@ -47,9 +47,6 @@ func (b *builder) persistent() []v1alpha1.FileState {
 			continue
 		}
 		lines = append(lines, s.Name+" = "+s.Value)
-		if b.f.Sysctls[s.Name] != s.Value {
-			b.sysctls = append(b.sysctls, s)
-		}
 	}
 	if len(lines) > 0 {
 		out = append(out, b.ownText(runtimes.SysctlFile, "kernel parameters last through boots",

@@ -164,3 +164,26 @@ func TestKnownTarget(t *testing.T) {
 		t.Errorf("got %v, want one that names both", got)
 	}
 }
+
+// TestAnnotation: kubeadm's annotation follows where there is one and is never introduced.
+func TestAnnotation(t *testing.T) {
+	for _, kubelet := range []string{"1.23.17", "1.31.14", "1.34.4", "1.37.2"} {
+		for is, want := range map[string]string{
+			"":                                       "",
+			"/run/containerd/containerd.sock":        "unix:///var/run/crio/crio.sock",
+			"unix:///run/containerd/containerd.sock": "unix:///var/run/crio/crio.sock",
+			"unix:///run/crio/crio.sock":             "unix:///var/run/crio/crio.sock",
+			"unix:///var/run/crio/crio.sock":         "",
+		} {
+			n := soundNode
+			n.Kubelet = kubelet
+			p, err := plan.Build(newNode(t, n).gather(), plan.Goal{Run: "r-00000001", To: v1alpha1.CRIO, KubeadmAnnotation: is})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.KubeadmSocketBefore != is || p.KubeadmSocket != want {
+				t.Errorf("%s: %q became %q, want %q", kubelet, is, p.KubeadmSocket, want)
+			}
+		}
+	}
+}
