@@ -71,7 +71,7 @@ func TestNothingRemains(t *testing.T) {
 	})
 	t.Run("Interrupted", func(t *testing.T) {
 		moments, seed := setting(t, "KUBECTL_RUNTIME_E2E_MOMENTS", 6), setting(t, "KUBECTL_RUNTIME_E2E_SEED", int(time.Now().UnixNano()%100000))
-		longest := setting(t, "KUBECTL_RUNTIME_E2E_LONGEST_SECONDS", 25)
+		longest := setting(t, "KUBECTL_RUNTIME_E2E_LONGEST_SECONDS", 18)
 		t.Logf("interrupting at %d moments, seed %d (KUBECTL_RUNTIME_E2E_SEED)", moments, seed)
 		random := rand.New(rand.NewPCG(uint64(seed), 0))
 		// One moment in each equal part of a switch: chance alone would leave some parts out.

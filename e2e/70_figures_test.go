@@ -135,7 +135,7 @@ func prepareByHand(t *testing.T, n *bed.Node) {
 // settingsByHand are the files that an operator edits.
 const settingsByHand = "/var/lib/kubelet/config.yaml /var/lib/kubelet/instance-config.yaml /etc/default/kubelet /etc/crictl.yaml"
 
-// switchByHand is the switch as a page of a wiki has it: no plan, no way back, no proof.
+// switchByHand is the switch as a page of a wiki has it: no plan, no grace for what runs, no way back, no proof.
 func switchByHand(t *testing.T, b *bed.Bed, n *bed.Node) {
 	t.Helper()
 	kubectl := func(args ...string) {
@@ -146,10 +146,9 @@ func switchByHand(t *testing.T, b *bed.Bed, n *bed.Node) {
 	}
 	kubectl("drain", n.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=2m")
 	n.Sh(t, `systemctl stop kubelet
-		for task in $(ctr -n k8s.io task ls -q); do ctr -n k8s.io task kill --all --signal SIGKILL "$task" || true; done
-		for i in $(seq 50); do pgrep -x pause >/dev/null || break; sleep 0.1; done
-		for container in $(ctr -n k8s.io container ls -q); do ctr -n k8s.io task rm "$container" >/dev/null 2>&1 || true; ctr -n k8s.io container rm "$container" || true; done
+		systemctl kill --signal=KILL 'cri-containerd-*.scope' 2>/dev/null || true
 		systemctl stop containerd
+		pkill containerd-shim || true
 		systemctl disable -q containerd
 		cp -a --parents `+settingsByHand+` /root/by-hand
 		sed -i -e 's#/run/containerd/containerd.sock#/var/run/crio/crio.sock#' -e 's#/system.slice/containerd.service#/system.slice/crio.service#' `+settingsByHand+`
