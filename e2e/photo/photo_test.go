@@ -34,7 +34,8 @@ func TestDiff(t *testing.T) {
 		},
 		// What belongs to nobody is never allowed, even where it was before: a settled node has none of it.
 		{
-			"Orphan", &Photo{Lines: before.Lines, Orphans: []string{"a process"}}, []Allowance{allow(`.`, "")},
+			"Orphan", &Photo{Lines: before.Lines, Orphans: []string{"a process"}},
+			[]Allowance{allow(`.`, "")},
 			[]string{"! a process"},
 		},
 	} {
