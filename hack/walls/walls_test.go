@@ -44,7 +44,7 @@ var walls = []struct {
 	},
 	{
 		why: "the operator's side doesn't act on machines", from: []string{"cmd/kubectl-runtime", "pkg/cmd", "pkg/ui", "pkg/rollout", "pkg/cluster", "pkg/hostpod"},
-		to:  []string{module + "pkg/host", module + "pkg/converge", module + "pkg/journal", module + "pkg/agent", module + "pkg/images", module + "pkg/facts"},
+		to: []string{module + "pkg/host", module + "pkg/converge", module + "pkg/journal", module + "pkg/agent", module + "pkg/images", module + "pkg/facts"},
 	},
 	{why: "cluster and hostpod don't know each other", from: []string{"pkg/cluster"}, to: []string{module + "pkg/hostpod"}},
 	{why: "cluster and hostpod don't know each other", from: []string{"pkg/hostpod"}, to: []string{module + "pkg/cluster"}},

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -173,7 +174,7 @@ func (s *Server) Names(resource string) []string {
 func (s *Server) fill(r ref, x *unstructured.Unstructured) {
 	if x.GetUID() == "" {
 		s.version++
-		unstructured.SetNestedField(x.Object, fmt.Sprintf("uid-%s-%d", r.name, s.version), "metadata", "uid") //nolint:errcheck // a string always fits
+		x.SetUID(types.UID(fmt.Sprintf("uid-%s-%d", r.name, s.version)))
 	}
 	if created := x.GetCreationTimestamp(); created.IsZero() {
 		x.SetCreationTimestamp(metav1.Now())

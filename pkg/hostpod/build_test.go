@@ -50,8 +50,10 @@ func wantHost() *corev1.Pod {
 					Privileged: new(true), RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)), RunAsNonRoot: new(false),
 				},
 				VolumeMounts: []corev1.VolumeMount{
-					{Name: "host-usr", MountPath: "/usr", ReadOnly: true}, {Name: "host-bin", MountPath: "/bin", ReadOnly: true},
-					{Name: "host-sbin", MountPath: "/sbin", ReadOnly: true}, {Name: "host-lib", MountPath: "/lib", ReadOnly: true},
+					{Name: "host-usr", MountPath: "/usr", ReadOnly: true},
+					{Name: "host-bin", MountPath: "/bin", ReadOnly: true},
+					{Name: "host-sbin", MountPath: "/sbin", ReadOnly: true},
+					{Name: "host-lib", MountPath: "/lib", ReadOnly: true},
 				},
 			}},
 			Volumes: []corev1.Volume{hostPath("host-usr", "/usr"), hostPath("host-bin", "/bin"), hostPath("host-sbin", "/sbin"), hostPath("host-lib", "/lib")},

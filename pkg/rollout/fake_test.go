@@ -75,8 +75,10 @@ func newMachine(t *testing.T) *machine {
 func (m *machine) addPod(namespace, name, kind, owner string) {
 	m.api.Put("pods", &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name,
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: owner, Controller: new(true)}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: owner, Controller: new(true)}},
+		},
 		Spec: corev1.PodSpec{NodeName: worker, Containers: []corev1.Container{{Name: "c", Image: "registry.example/" + owner + ":1"}}},
 	})
 }

@@ -39,6 +39,7 @@ func (p *pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response
 func (p *pod) Ref() v1alpha1.PodRef {
 	return v1alpha1.PodRef{Namespace: "kube-system", Name: "kubectl-runtime-x", UID: p.uid}
 }
+
 func (p *pod) Image() hostpod.Image {
 	return hostpod.Image{Ref: "registry.k8s.io/pause:3.10", Known: true}
 }

@@ -12,7 +12,8 @@ var ErrStopped = errors.New("stopped at the first node that failed")
 // Rollout takes nodes through prepare, approve and Execute one after another and stops at the first that fails, or
 // carries on where Options.KeepGoing says so. An approve that answers false ends the rollout; its error too.
 func (e *Engine) Rollout(ctx context.Context, nodes []string, prepare func(ctx context.Context, node string) (*Prepared, error),
-	approve func(ctx context.Context, p *Prepared) (bool, error)) ([]Result, error) {
+	approve func(ctx context.Context, p *Prepared) (bool, error),
+) ([]Result, error) {
 	var results []Result
 	for i, node := range nodes {
 		if ctx.Err() != nil {
@@ -28,7 +29,7 @@ func (e *Engine) Rollout(ctx context.Context, nodes []string, prepare func(ctx c
 		if err != nil || declined {
 			return results, err
 		}
-		if left := len(nodes) - i - 1; result.fails() && !(e.opts.KeepGoing && result.Outcome.clean()) {
+		if left := len(nodes) - i - 1; result.fails() && (!e.opts.KeepGoing || !result.Outcome.clean()) {
 			if left > 0 {
 				return results, fmt.Errorf("%w: %s; %d not touched", ErrStopped, node, left)
 			}
@@ -39,7 +40,8 @@ func (e *Engine) Rollout(ctx context.Context, nodes []string, prepare func(ctx c
 }
 
 func (e *Engine) one(ctx context.Context, node string, prepare func(context.Context, string) (*Prepared, error),
-	approve func(context.Context, *Prepared) (bool, error)) (_ *Result, declined bool, err error) {
+	approve func(context.Context, *Prepared) (bool, error),
+) (_ *Result, declined bool, err error) {
 	p, err := prepare(ctx, node)
 	if err != nil {
 		return nil, false, err

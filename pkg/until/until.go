@@ -183,7 +183,7 @@ func (w *waiter[T]) ended(ctx context.Context) error {
 	if err == nil || w.last == nil || errors.Is(w.last, err) {
 		return err
 	}
-	return fmt.Errorf("%w (last answer of the API server: %v)", err, w.last)
+	return fmt.Errorf("%w (last answer of the API server: %w)", err, w.last)
 }
 
 // refused reports whether asking again can't help.
