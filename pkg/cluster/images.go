@@ -21,7 +21,8 @@ type Own struct {
 }
 
 // WantedImages lists what a node's new runtime must hold before the drain: our own images first, as the proof needs
-// them, then those of static and DaemonSet pods. All others move away with their pods.
+// them, then those of static and DaemonSet pods and of pods that can run nowhere else. All others move away with their
+// pods.
 //
 // Credentials are taken from the pods' pull secrets and those of their service accounts, if secrets is set. What can't
 // be read is a warning: the image may be public, or the node may hold it.
@@ -36,7 +37,7 @@ func WantedImages(ctx context.Context, client kubernetes.Interface, pods []corev
 	slices.SortStableFunc(sorted, func(a, b corev1.Pod) int { return staticFirst(&a) - staticFirst(&b) })
 	for i := range sorted {
 		pod := &sorted[i]
-		if resident(pod) == "" {
+		if resident(pod) == "" && !tied(pod) {
 			continue
 		}
 		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
@@ -47,6 +48,32 @@ func WantedImages(ctx context.Context, client kubernetes.Interface, pods []corev
 		}
 	}
 	return w.images, w.warnings
+}
+
+// tied reports whether a pod that is drained comes back to its node, because it may run there alone or its image is
+// never pulled. Such an image often stands in no registry.
+func tied(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	if pod.Spec.NodeSelector[corev1.LabelHostname] != "" {
+		return true
+	}
+	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil {
+		for _, term := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+			if slices.ContainsFunc(slices.Concat(term.MatchExpressions, term.MatchFields), namesNode) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers), func(c corev1.Container) bool {
+		return c.ImagePullPolicy == corev1.PullNever
+	})
+}
+
+// namesNode reports whether a requirement picks single nodes.
+func namesNode(r corev1.NodeSelectorRequirement) bool {
+	return r.Operator == corev1.NodeSelectorOpIn && (r.Key == corev1.LabelHostname || r.Key == metav1.ObjectNameField)
 }
 
 func staticFirst(pod *corev1.Pod) int {

@@ -163,6 +163,45 @@ func TestWantedImages(t *testing.T) {
 	}
 }
 
+// Pods that come back to the node bring what no registry may have.
+func TestWantedImagesOfTiedPods(t *testing.T) {
+	pod := func(name string, change func(*corev1.Pod)) corev1.Pod {
+		p := resident1(name, "ReplicaSet", true, "registry.example/"+name+":1")
+		change(&p)
+		return p
+	}
+	affine := func(term corev1.NodeSelectorTerm) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}},
+			}}
+		}
+	}
+	requirement := func(key string, operator corev1.NodeSelectorOperator) []corev1.NodeSelectorRequirement {
+		return []corev1.NodeSelectorRequirement{{Key: key, Operator: operator, Values: []string{"worker-1"}}}
+	}
+	pods := []corev1.Pod{
+		pod("1-selector", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "worker-1"} }),
+		pod("2-affinity", affine(corev1.NodeSelectorTerm{MatchExpressions: requirement(corev1.LabelHostname, corev1.NodeSelectorOpIn)})),
+		pod("3-field", affine(corev1.NodeSelectorTerm{MatchFields: requirement("metadata.name", corev1.NodeSelectorOpIn)})),
+		pod("4-never", func(p *corev1.Pod) { p.Spec.Containers[0].ImagePullPolicy = corev1.PullNever }),
+		pod("elsewhere", affine(corev1.NodeSelectorTerm{MatchExpressions: requirement(corev1.LabelHostname, corev1.NodeSelectorOpNotIn)})),
+		pod("pool", affine(corev1.NodeSelectorTerm{MatchExpressions: requirement("pool", corev1.NodeSelectorOpIn)})),
+		pod("done", func(p *corev1.Pod) {
+			p.Spec.Containers[0].ImagePullPolicy = corev1.PullNever
+			p.Status.Phase = corev1.PodSucceeded
+		}),
+	}
+	got, _ := WantedImages(t.Context(), apitest.New(t).Client(), pods, nil, false)
+	var want []v1alpha1.WantedImage
+	for _, name := range []string{"1-selector", "2-affinity", "3-field", "4-never"} {
+		want = append(want, v1alpha1.WantedImage{Ref: "registry.example/" + name + ":1", Required: true, For: "kube-system/" + name})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestResidents(t *testing.T) {
 	got := Residents([]corev1.Pod{resident1("log", "DaemonSet", true), resident1("broken", "DaemonSet", false), resident1("etcd", "static", true), resident1("web", "ReplicaSet", true)})
 	if diff := cmp.Diff([]string{"DaemonSet kube-system/log", "static pod kube-system/etcd"}, got); diff != "" {
