@@ -135,7 +135,8 @@ func prepareByHand(t *testing.T, n *bed.Node) {
 // settingsByHand are the files that an operator edits.
 const settingsByHand = "/var/lib/kubelet/config.yaml /var/lib/kubelet/instance-config.yaml /etc/default/kubelet /etc/crictl.yaml"
 
-// switchByHand is the switch as a page of a wiki has it: no plan, no grace for what runs, no way back, no proof.
+// switchByHand is the switch as a page of a wiki has it: no plan, no way back, no proof. What a drain leaves gets
+// its SIGTERM, as it does from the plugin.
 func switchByHand(t *testing.T, b *bed.Bed, n *bed.Node) {
 	t.Helper()
 	kubectl := func(args ...string) {
@@ -146,7 +147,7 @@ func switchByHand(t *testing.T, b *bed.Bed, n *bed.Node) {
 	}
 	kubectl("drain", n.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=2m")
 	n.Sh(t, `systemctl stop kubelet
-		systemctl kill --signal=KILL 'cri-containerd-*.scope' 2>/dev/null || true
+		systemctl stop 'cri-containerd-*.scope'
 		systemctl stop containerd
 		pkill containerd-shim || true
 		systemctl disable -q containerd
