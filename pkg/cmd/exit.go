@@ -48,7 +48,7 @@ func Run(ctx context.Context, front Front, args []string) int {
 		if more := beside(err); more != nil {
 			p.ui().Error(explain(more))
 		}
-		p.ui().Say("Interrupted.")
+		p.ui().Say("Interrupted while no node was being changed.\nnext: the same command again")
 		return codeInterrupted
 	}
 	p.ui().Error(explain(err))

@@ -153,6 +153,14 @@ func (p *Prepared) whatElse(outcome Outcome) string {
 		cmp.Or(p.last.DeadlineIn.Round(time.Second), p.e.opts.ConfirmTimeout))
 }
 
+// again is the command that does what this one was to do.
+func (p *Prepared) again() string {
+	if p.plan.Restores != "" {
+		return fmt.Sprintf("%s rollback %s", p.e.opts.Program, p.node.Name)
+	}
+	return fmt.Sprintf("%s switch %s --to %s", p.e.opts.Program, p.node.Name, p.plan.To.Name)
+}
+
 // next is the next command; empty where none is needed.
 func (p *Prepared) next(outcome Outcome, node *corev1.Node) string {
 	program, name := p.e.opts.Program, p.node.Name
@@ -161,8 +169,12 @@ func (p *Prepared) next(outcome Outcome, node *corev1.Node) string {
 	case Unknown:
 		return fmt.Sprintf("%s status %s --deep", program, name)
 	case Interrupted:
-		if open && p.plan != nil {
-			return fmt.Sprintf("%s switch %s --to %s   (sees this run to its end)", program, name, p.plan.To.Name)
+		if p.plan != nil {
+			why := "to begin anew"
+			if open {
+				why = "sees this run to its end"
+			}
+			return fmt.Sprintf("%s   (%s)", p.again(), why)
 		}
 	case Stuck:
 		return fmt.Sprintf("%s rollback %s   (after looking at the files named above)", program, name)
