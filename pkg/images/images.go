@@ -89,6 +89,8 @@ type stager struct {
 	target   host.Runtime
 	endpoint string
 	instance bool
+	// handing is held while one image is handed over: the archive between has one name.
+	handing sync.Mutex
 }
 
 // step reports the beginning and the end of an act.
@@ -214,7 +216,7 @@ func (s *stager) verify(ctx context.Context, list, failed []image) error {
 
 // have asks the target what it holds.
 func (s *stager) have(ctx context.Context) (func(image) bool, error) {
-	images, err := s.target.Images(ctx)
+	images, err := s.inStore(ctx)
 	if err != nil {
 		return nil, err
 	}

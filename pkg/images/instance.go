@@ -142,7 +142,7 @@ func (s *stager) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if running {
+	if running && len(s.plan.Staging.Handover) == 0 {
 		s.instance, s.endpoint = false, s.plan.To.Endpoint
 		return s.dial(ctx, "ask "+string(s.plan.To.Name))
 	}
@@ -169,7 +169,8 @@ func (s *stager) start(ctx context.Context) error {
 }
 
 // holdsStore reports whether containerd runs for somebody else than the kubelet, usually for Docker and without CRI. It
-// locks its store: a second instance would wait for ever. The one that runs takes images in as archives.
+// locks its store: a second instance would wait for ever. Unless the plan gives the instance a store of its own, the one
+// that runs takes images in, as archives.
 func (s *stager) holdsStore() (bool, error) {
 	if s.plan.To.Name != v1alpha1.Containerd || s.instance {
 		return false, nil
@@ -207,6 +208,9 @@ func (s *stager) ready(ctx context.Context) (host.Runtime, error) {
 	info, err := r.Info(ctx)
 	if err == nil && !info.RuntimeReady {
 		err = fmt.Errorf("%s says that it isn't ready", s.endpoint)
+	}
+	if err == nil && s.instance && s.plan.To.Name == v1alpha1.Containerd && info.APIVersion == "" {
+		err = fmt.Errorf("%s serves no CRI", s.endpoint) // its plugin is off, or failed
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -41,7 +41,12 @@ func (s *stager) pullAll(ctx context.Context, list []image) ([]image, error) {
 			s.report(v1alpha1.Progress{Step: "pull", Detail: i.Ref + " is there already"})
 			return nil
 		}
-		return s.timed("pull", i.Ref, func() error { return s.pull(ctx, i, room, dead) })
+		return s.timed("pull", i.Ref, func() error {
+			if err := s.pull(ctx, i, room, dead); err != nil {
+				return err
+			}
+			return s.handOver(ctx, i)
+		})
 	})
 }
 
@@ -191,7 +196,10 @@ func (s *stager) carryAll(ctx context.Context, failed []image) ([]image, error) 
 			if err != nil {
 				return err
 			}
-			return errors.Join(carry(ctx, i, stored), stored.Close())
+			if err := errors.Join(carry(ctx, i, stored), stored.Close()); err != nil {
+				return err
+			}
+			return s.handOver(ctx, i)
 		})
 		if err != nil {
 			return fmt.Errorf("no registry gives it (%w), nor does %s: %w", why, s.plan.From.Name, err)

@@ -27,6 +27,8 @@ type room struct {
 	path  string
 	floor int64
 	sizes map[string]int64
+	// copies is how often an image is there at once.
+	copies int64
 
 	mu       sync.Mutex
 	promised int64
@@ -48,7 +50,11 @@ func (s *stager) measure(ctx context.Context) (*room, error) {
 	if fs.FreeBytes < floor {
 		floor = fs.FreeBytes / 2
 	}
-	return &room{files: s.m.Files, path: store, floor: floor, sizes: s.sizes(ctx)}, nil
+	r := &room{files: s.m.Files, path: store, floor: floor, sizes: s.sizes(ctx), copies: 1}
+	if s.handsOver() {
+		r.copies = 3 // in the instance's store, as an archive and in the daemon's
+	}
+	return r, nil
 }
 
 // sizes are what images take by their names; none where the old runtime doesn't answer.
@@ -81,6 +87,7 @@ func (r *room) take(ref string) (release func(), err error) {
 	if !known {
 		size = unknownSize
 	}
+	size *= max(r.copies, 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fs, err := r.files.Filesystem(r.path)
