@@ -170,6 +170,13 @@ func TestSwitch(t *testing.T) {
 		{name: "parts that don't fit", node: withDocker, to: v1alpha1.Docker, change: func(f *v1alpha1.Facts) {
 			runtimeOf(f, v1alpha1.Docker).Binaries["dockerd"] = v1alpha1.Binary{Path: "/usr/bin/dockerd", Version: "20.10.24"}
 		}, want: "error R009, warning R010"},
+		{name: "a Docker whose images are in a containerd that rests", node: withDocker, to: v1alpha1.Docker, change: func(f *v1alpha1.Facts) {
+			runtimeOf(f, v1alpha1.Docker).Binaries["dockerd"] = v1alpha1.Binary{Path: "/usr/bin/dockerd", Version: "29.3.0"}
+			unitOf(f, "containerd.service").ActiveState = "inactive"
+		}, want: "error R009, warning R010"},
+		{name: "a Docker whose images are in a containerd that runs", node: withDocker, to: v1alpha1.Docker, change: func(f *v1alpha1.Facts) {
+			runtimeOf(f, v1alpha1.Docker).Binaries["dockerd"] = v1alpha1.Binary{Path: "/usr/bin/dockerd", Version: "29.3.0"}
+		}, want: "warning R010"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, to := tt.node, tt.to

@@ -19,6 +19,9 @@ func parts(n *node) []v1alpha1.Finding {
 			return stop("install Docker "+least+" or newer, or cri-dockerd 0.3.25 or 0.4.2", "cri-dockerd %s needs Docker %s or newer, the node has %s", cri, least, dockerd)
 		case !runtimes.Before(dockerd, "29.0") && runtimes.Before(dockerd, "29.3") && runtimes.Before(cri, "0.3.16"):
 			return stop("install cri-dockerd 0.3.16 or newer", "Docker %s refuses the API version of cri-dockerd %s", dockerd, cri)
+		case restingStore(n):
+			return stop(`switch to containerd first and to docker from there, or set "features": {"containerd-snapshotter": false} in daemon.json`,
+				"Docker keeps its images in the node's containerd, which rests: they can't be taken in beforehand")
 		}
 	case v1alpha1.CRIO:
 		crio := r.Binaries["crio"].Version
@@ -35,4 +38,14 @@ func parts(n *node) []v1alpha1.Finding {
 		}
 	}
 	return nil
+}
+
+// restingStore reports whether the target is a Docker whose images are in the node's containerd while that doesn't run: a
+// dockerd that is staged would start a containerd of its own, with a store that is never seen again.
+func restingStore(n *node) bool {
+	if !runtimes.DockerSharesContainerd(n.f) || !runtimes.DockerImagesInContainerd(n.f) {
+		return false
+	}
+	containerd, _ := n.f.Unit("containerd.service")
+	return containerd.ActiveState != "active"
 }
