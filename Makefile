@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
-.PHONY: build agent unit fuzz lint vuln verify generate cluster cluster-down e2e demo test clean help
+.PHONY: build agent unit fuzz lint vuln verify generate dist krew cluster cluster-down e2e demo test clean help
 
 build: agent          ## bin/kubectl-runtime, the plugin with both agents in it
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/kubectl-runtime ./cmd/kubectl-runtime
@@ -27,6 +27,12 @@ generate:             ## docs that are made from the code
 
 verify:               ## what is generated is up to date, the module is tidy
 	hack/make/verify
+
+dist: agent           ## a release in dist/: archives, checksums, krew's manifests (PLATFORMS=linux/amd64 for one)
+	hack/make/dist
+
+krew: agent           ## installs the plugin by krew, from an archive as a release has it (PLATFORMS)
+	hack/make/krew
 
 cluster:              ## a kind cluster whose nodes hold containerd, CRI-O and Docker
 	hack/cluster/up

@@ -8,8 +8,8 @@ import (
 )
 
 // unbuilt is the digest of an archive that this machine didn't build. No file has it, so krew refuses to install what it
-// stands for. Releases build every platform; tests build one.
-var unbuilt = strings.Repeat("0", 64)
+// stands for. Releases build every platform; tests build one. Zeros would be a number to YAML.
+var unbuilt = strings.Repeat("f", 64)
 
 // render fills in the template of krew's manifest as krew-release-bot does, with digests of archives that were built here
 // instead of downloaded ones.
