@@ -196,7 +196,8 @@ func (a *Agent) armEarly(ctx context.Context, p *v1alpha1.Plan) error {
 }
 
 // uninstall removes pieces and the directories that were made for them, unless stands shows those, and then the unit from
-// PID 1's memory. While files stay, the unit keeps running: who dies here is succeeded.
+// PID 1's memory. A directory that stands shows absent goes too: a piece of ours in it kept it from going with its files.
+// While files stay, the unit keeps running: who dies here is succeeded.
 func (a *Agent) uninstall(ctx context.Context, pieces []piece, stands v1alpha1.State, unit string) error {
 	made, _, err := a.made()
 	if err != nil {
@@ -218,10 +219,10 @@ func (a *Agent) uninstall(ctx context.Context, pieces []piece, stands v1alpha1.S
 			}
 		}
 		dir := path.Dir(p.path)
-		wanted := slices.ContainsFunc(stands.Files, func(f v1alpha1.FileState) bool {
-			return f.Path == dir && f.Type == v1alpha1.Directory
-		})
-		if wanted || !slices.Contains(made, dir) {
+		shown := func(as v1alpha1.FileType) bool {
+			return slices.ContainsFunc(stands.Files, func(f v1alpha1.FileState) bool { return f.Path == dir && f.Type == as })
+		}
+		if shown(v1alpha1.Directory) || !slices.Contains(made, dir) && !shown(v1alpha1.Absent) {
 			continue
 		}
 		if err := a.Machine.Files.Put(dir, v1alpha1.FileState{Path: dir, Type: v1alpha1.Absent}, nil); err != nil {
