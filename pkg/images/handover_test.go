@@ -105,3 +105,35 @@ func TestStageHandsOver(t *testing.T) {
 		})
 	}
 }
+
+// silent is a runtime that answers without speaking CRI.
+type silent struct {
+	host.CRI
+	host.Runtime
+}
+
+func (s silent) Dial(context.Context, string, string) (host.Runtime, error) { return s, nil }
+
+func (silent) Close() error { return nil }
+
+func (silent) Info(context.Context) (v1alpha1.CRIInfo, error) {
+	return v1alpha1.CRIInfo{RuntimeName: "containerd", RuntimeReady: true}, nil
+}
+
+// A staged containerd whose CRI plugin is off will never serve: nobody waits for it.
+func TestStageWithoutCRI(t *testing.T) {
+	b := newBench(t)
+	b.plan.To.Name = v1alpha1.Containerd
+	b.plan.Staging.Handover = [][]string{{"/usr/bin/ctr"}}
+	m := b.node.Machine()
+	m.CRI = silent{}
+	began := m.Clock.SinceBoot()
+	err := Stage(t.Context(), m, b.plan, nil, dir, func(v1alpha1.Progress) {})
+	if !errors.Is(err, errNoCRI) {
+		t.Errorf("error %v", err)
+	}
+	if took := m.Clock.SinceBoot() - began; took > startTimeout/2 {
+		t.Errorf("it took %s", took)
+	}
+	b.nothingLeft(t)
+}

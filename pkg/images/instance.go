@@ -189,7 +189,7 @@ func (s *stager) dial(ctx context.Context, step string) error {
 				s.target = r
 				return nil
 			}
-			if !s.instance || !s.alive(ctx) {
+			if !s.instance || errors.Is(err, errNoCRI) || !s.alive(ctx) {
 				return s.blame(ctx, err)
 			}
 			if errSleep := s.m.Clock.Sleep(ctx, poll); errSleep != nil {
@@ -198,6 +198,9 @@ func (s *stager) dial(ctx context.Context, step string) error {
 		}
 	})
 }
+
+// errNoCRI is final: containerd answers once all of its plugins are loaded, and this one is off or has failed.
+var errNoCRI = errors.New("containerd serves, but no CRI")
 
 // ready dials the endpoint. Nothing is asked of its network: the instance sees none.
 func (s *stager) ready(ctx context.Context) (host.Runtime, error) {
@@ -210,7 +213,7 @@ func (s *stager) ready(ctx context.Context) (host.Runtime, error) {
 		err = fmt.Errorf("%s says that it isn't ready", s.endpoint)
 	}
 	if err == nil && s.instance && s.plan.To.Name == v1alpha1.Containerd && info.APIVersion == "" {
-		err = fmt.Errorf("%s serves no CRI", s.endpoint) // its plugin is off, or failed
+		err = fmt.Errorf("%s: %w", s.endpoint, errNoCRI)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
