@@ -70,7 +70,7 @@ func exit(code int, text string) answer {
 
 func broken(err error) answer { return func([]byte, io.Writer, io.Writer) error { return err } }
 
-var ok = answer(func([]byte, io.Writer, io.Writer) error { return nil })
+func ok([]byte, io.Writer, io.Writer) error { return nil }
 
 // testPod is a pod that runs on the test's API server.
 func testPod(t *testing.T, answers ...answer) (*Pod, *scripted, *apitest.Server) {
