@@ -62,8 +62,8 @@ func TestPhotograph(t *testing.T) {
 		{"Kubelet", "touch /var/lib/kubelet/e2e.env", "rm /var/lib/kubelet/e2e.env", "+ file /var/lib/kubelet/e2e.env"},
 		{"Ours", "mkdir -p /var/lib/kubectl-runtime/e2e", "rmdir -p /var/lib/kubectl-runtime/e2e 2>/dev/null || true", "+ ours e2e:"},
 		{
-			"UnitLink", "systemctl enable -q crio.service", "systemctl disable -q crio.service",
-			"+ unit-file crio.service: enabled",
+			"UnitLink", "systemctl enable -q debug-shell.service", "systemctl disable -q debug-shell.service",
+			"+ unit-file debug-shell.service: enabled",
 		},
 		{
 			"Unit", "systemd-run -q --unit=kubectl-runtime-e2e sleep 60", "systemctl stop kubectl-runtime-e2e",

@@ -136,7 +136,7 @@ func editedSince(t *testing.T) {
 	n := b.Worker(t, 0)
 	before := n.Photo(t)
 	b.Expect(t, 0, patience, switchArgs(n)...)
-	const edited, note = "/var/lib/kubelet/config.yaml", "# e2e: an operator's own note"
+	const edited, note = "/var/lib/kubelet/config.yaml", "# e2e: note of an operator"
 	n.Undo(t, "[ ! -e /root/e2e-as-switched ] || { cp -a /root/e2e-as-switched "+edited+"; rm /root/e2e-as-switched; }")
 	n.Sh(t, "cp -a "+edited+" /root/e2e-as-switched; echo '"+note+"' >>"+edited)
 	switched := n.Photo(t)

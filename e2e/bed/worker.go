@@ -3,6 +3,7 @@
 package bed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
@@ -34,10 +34,11 @@ func (b *Bed) Worker(t *testing.T, index int) *Node {
 			b.Diagnose(t, n, started)
 		}
 	})
+	found, known := n.Photo(t), n.Known(t)
 	t.Cleanup(func() {
 		ctx, cancel := contextOf(t, 6*time.Minute)
 		defer cancel()
-		if err := b.settle(ctx, t, n); err != nil {
+		if err := b.settle(ctx, t, n, found, known); err != nil {
 			t.Errorf("%s was not left as it was found: %v", n.Name, err)
 		}
 	})
@@ -66,42 +67,49 @@ func (n *Node) unfit(ctx context.Context) string {
 	return ""
 }
 
-// settle waits until the node is fit again. An open run is given the time to end by itself; what is still wrong then
-// is repaired, for the next test's sake, and reported.
-func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node) error {
+// settle waits until the node is fit again and looks as it was found. An open run is given the time to end by itself;
+// what is still wrong then is repaired, for the next test's sake, and reported.
+func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node, found *photo.Photo, known []v1alpha1.Run) error {
 	wait := 20 * time.Second
 	if run, err := n.OpenRun(ctx); err == nil && run != nil {
 		wait = 3 * time.Minute
 	}
-	wrong := Await(ctx, wait, time.Second, n.unfit)
+	as := func(ctx context.Context) string { return cmp.Or(n.unfit(ctx), n.unlike(ctx, found)) }
+	wrong := Await(ctx, wait, time.Second, as)
 	if wrong == nil {
 		return nil
 	}
-	for _, step := range []struct {
-		wrong  func(o *corev1.Node) bool
-		repair func() error
-	}{
-		{func(o *corev1.Node) bool { return !strings.HasPrefix(o.Status.NodeInfo.ContainerRuntimeVersion, Home) }, func() error {
-			s := b.Start(t, []string{"rollback", n.Name, "--yes"}).Wait(t, 3*time.Minute)
-			t.Logf("rolled back for the next test:\n%s", s.Transcript())
-			return nil
-		}},
-		{func(o *corev1.Node) bool { return o.Spec.Unschedulable }, func() error { return n.Cordon(ctx, false) }},
-	} {
-		o, err := n.Object(ctx)
-		if err != nil {
+	o, err := n.Object(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Spec.Unschedulable {
+		if err := n.Cordon(ctx, false); err != nil {
 			return err
 		}
-		if step.wrong(o) {
-			if err := step.repair(); err != nil {
-				return fmt.Errorf("%w; repairing it: %w", wrong, err)
-			}
+	}
+	// The oldest run of this test that stands: what was before it is what was found.
+	for _, run := range n.since(ctx, known) {
+		if run.Phase == v1alpha1.PhaseConfirmed && run.Restores == "" {
+			s := b.Start(t, []string{"rollback", n.Name, "--to-run", run.ID, "--yes"}).Wait(t, 3*time.Minute)
+			t.Logf("rolled back for the next test:\n%s", s.Transcript())
+			break
 		}
 	}
-	if err := Await(ctx, time.Minute, time.Second, n.unfit); err != nil {
+	if err := Await(ctx, time.Minute, time.Second, as); err != nil {
 		return fmt.Errorf("%w; it could not be repaired: %w", wrong, err)
 	}
 	return fmt.Errorf("%w (repaired)", wrong)
+}
+
+// unlike says how the node differs from what was found, whatever a restart may have changed.
+func (n *Node) unlike(ctx context.Context, found *photo.Photo) string {
+	now, err := n.take(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	now.Orphans = nil // the test's own pods may still be on their way out
+	return strings.Join(photo.Diff(found, now, slices.Concat(photo.Always, photo.Kept, photo.Restarted)), "; ")
 }
 
 // Photo photographs the node as soon as nothing on it is without an owner; pods that are on their way in or out have
@@ -208,7 +216,16 @@ func (b *Bed) NothingOfOurs(t *testing.T, n *Node, timeout time.Duration) {
 // fewer than there were.
 func (n *Node) Since(t *testing.T, known []v1alpha1.Run) []v1alpha1.Run {
 	t.Helper()
-	return slices.DeleteFunc(n.Known(t), func(run v1alpha1.Run) bool {
+	n.Known(t)
+	return n.since(t.Context(), known)
+}
+
+func (n *Node) since(ctx context.Context, known []v1alpha1.Run) []v1alpha1.Run {
+	runs, err := n.Runs(ctx)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(runs, func(run v1alpha1.Run) bool {
 		return slices.ContainsFunc(known, func(old v1alpha1.Run) bool { return old.ID == run.ID })
 	})
 }
