@@ -50,9 +50,23 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 	}
 	p.Before, p.After = asItIs(kept.After, f), restored(kept.Before)
 	p.After.Runtime, p.Before.Runtime = kept.From, kept.To
+	dropAbsent(&p.Before, &p.After)
 	p.ReadSet = readSet(f, p)
 	p.Digest = Digest(p)
 	return p, nil
+}
+
+// dropAbsent takes out the paths that are in neither photograph, as a run between may have made and another removed. A
+// directory among them that our own guard needs meanwhile would look like somebody else's.
+func dropAbsent(before, after *v1alpha1.State) {
+	absent := func(s v1alpha1.State, path string) bool {
+		i := slices.IndexFunc(s.Files, func(x v1alpha1.FileState) bool { return x.Path == path })
+		return i < 0 || s.Files[i].Type == v1alpha1.Absent
+	}
+	was, is := *before, *after
+	gone := func(x v1alpha1.FileState) bool { return absent(was, x.Path) && absent(is, x.Path) }
+	before.Files = slices.DeleteFunc(slices.Clone(before.Files), gone)
+	after.Files = slices.DeleteFunc(slices.Clone(after.Files), gone)
 }
 
 // forBack says which rules matter on the way back: those about what is on the node now. What the old runtime needs it
