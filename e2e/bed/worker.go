@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,13 +89,9 @@ func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node, found *photo.Ph
 			return err
 		}
 	}
-	// The oldest run of this test that stands: what was before it is what was found.
-	for _, run := range n.since(ctx, known) {
-		if run.Phase == v1alpha1.PhaseConfirmed && run.Restores == "" {
-			s := b.Start(t, []string{"rollback", n.Name, "--to-run", run.ID, "--yes"}).Wait(t, 3*time.Minute)
-			t.Logf("rolled back for the next test:\n%s", s.Transcript())
-			break
-		}
+	if run := standing(n.since(ctx, known)); run != "" {
+		s := b.Start(t, []string{"rollback", n.Name, "--to-run", run, "--yes"}).Wait(t, 3*time.Minute)
+		t.Logf("rolled back for the next test:\n%s", s.Transcript())
 	}
 	if err := Await(ctx, time.Minute, time.Second, as); err != nil {
 		return fmt.Errorf("%w; it could not be repaired: %w", wrong, err)
@@ -102,14 +99,29 @@ func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node, found *photo.Ph
 	return fmt.Errorf("%w (repaired)", wrong)
 }
 
-// unlike says how the node differs from what was found, whatever a restart may have changed.
+// standing is the oldest of runs that was kept and not undone: what was before it is what was found. Empty: there is none.
+func standing(runs []v1alpha1.Run) string {
+	for _, run := range runs {
+		undone := slices.ContainsFunc(runs, func(r v1alpha1.Run) bool { return r.Restores == run.ID && r.Phase == v1alpha1.PhaseConfirmed })
+		if run.Phase == v1alpha1.PhaseConfirmed && run.Restores == "" && !undone {
+			return run.ID
+		}
+	}
+	return ""
+}
+
+// settings are the kinds of lines that the next test depends on. What pods and daemons leave in the packet filter and in
+// the network is for the tests to judge: a daemon that ran once may leave its chains for good.
+var settings = regexp.MustCompile(`^[-+] (file|unit|unit-file|our-unit) `)
+
+// unlike says how the node's settings differ from what was found.
 func (n *Node) unlike(ctx context.Context, found *photo.Photo) string {
 	now, err := n.take(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	now.Orphans = nil // the test's own pods may still be on their way out
-	return strings.Join(photo.Diff(found, now, slices.Concat(photo.Always, photo.Kept, photo.Restarted)), "; ")
+	diff := photo.Diff(found, now, slices.Concat(photo.Always, photo.Restarted))
+	return strings.Join(slices.DeleteFunc(diff, func(line string) bool { return !settings.MatchString(line) }), "; ")
 }
 
 // Photo photographs the node as soon as nothing on it is without an owner; pods that are on their way in or out have
