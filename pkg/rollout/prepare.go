@@ -138,6 +138,9 @@ func (p *Prepared) reach(ctx context.Context) error {
 	if err := e.supported(p.node); err != nil {
 		return err
 	}
+	if err := answers(p.node); err != nil {
+		return err
+	}
 	p.lock, err = cluster.Acquire(ctx, e.client, p.node, e.opts.By+"/"+p.run, func(text string) { p.warn("%s", text) })
 	if err != nil {
 		return err
@@ -148,6 +151,21 @@ func (p *Prepared) reach(ctx context.Context) error {
 	}
 	p.pod, err = e.start(ctx, p.node, hostpod.PurposeSwitch, e.lifetime())
 	return err
+}
+
+// answers refuses a node whose kubelet wouldn't start our pod, unless it is away for the sake of a run that may be ours to
+// see to its end.
+func answers(node *corev1.Node) error {
+	if last := cluster.LastRun(node); last != nil && last.Phase.Open() {
+		return nil
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			return fmt.Errorf("node %s is NotReady (%s): its kubelet would not start the pod that looks at it; nothing was changed\nnext: kubectl describe node %s",
+				node.Name, cmp.Or(c.Message, c.Reason, "no reason is given"), node.Name)
+		}
+	}
+	return nil
 }
 
 // lifetime is how long a pod of a run may be needed at most.
