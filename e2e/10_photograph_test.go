@@ -62,7 +62,9 @@ func TestPhotograph(t *testing.T) {
 		{"Kubelet", "touch /var/lib/kubelet/e2e.env", "rm /var/lib/kubelet/e2e.env", "+ file /var/lib/kubelet/e2e.env"},
 		{"Ours", "mkdir -p /var/lib/kubectl-runtime/e2e", "rmdir -p /var/lib/kubectl-runtime/e2e 2>/dev/null || true", "+ ours e2e:"},
 		{
-			"UnitLink", "systemctl enable -q debug-shell.service", "systemctl disable -q debug-shell.service",
+			"UnitLink", "systemctl enable -q debug-shell.service",
+			// systemctl takes a directory away that gets empty.
+			"systemctl disable -q debug-shell.service; mkdir -p /etc/systemd/system/sysinit.target.wants",
 			"+ unit-file debug-shell.service: enabled",
 		},
 		{
