@@ -62,9 +62,9 @@ func TestPhotograph(t *testing.T) {
 		{"Kubelet", "touch /var/lib/kubelet/e2e.env", "rm /var/lib/kubelet/e2e.env", "+ file /var/lib/kubelet/e2e.env"},
 		{"Ours", "mkdir -p /var/lib/kubectl-runtime/e2e", "rmdir -p /var/lib/kubectl-runtime/e2e 2>/dev/null || true", "+ ours e2e:"},
 		{
-			"UnitLink", "systemctl enable -q debug-shell.service",
-			// systemctl takes a directory away that gets empty.
-			"systemctl disable -q debug-shell.service; mkdir -p /etc/systemd/system/sysinit.target.wants",
+			"UnitLink", "[ ! -d /etc/systemd/system/sysinit.target.wants ] || touch /run/e2e-wants; systemctl enable -q debug-shell.service",
+			// systemctl takes a directory away that gets empty, which it may have been before.
+			"systemctl disable -q debug-shell.service; [ ! -e /run/e2e-wants ] || mkdir -p /etc/systemd/system/sysinit.target.wants; rm -f /run/e2e-wants",
 			"+ unit-file debug-shell.service: enabled",
 		},
 		{
