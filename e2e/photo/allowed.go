@@ -9,14 +9,13 @@ func allow(line, why string) Allowance { return Allowance{regexp.MustCompile(lin
 // Kept is what a run that was kept, or undone, may leave behind.
 var Kept = []Allowance{
 	allow(`^ours (runs|runs/r-[0-9a-f]{8}|runs/r-[0-9a-f]{8}/(plan\.json|run\.json|progress\.jsonl|watched))$`, "the kept run: rollback needs it, and people read it"),
-	allow(`^ours agents(/[0-9a-f]{64})?$`, "a plugin that is cut off while it tidies up leaves the agent to the next one, which verifies it before it runs"),
+	allow(`^ours agents$`, "the directory alone, empty: an agent in it would be a line of its own"),
 	allow(`^ours (\.|blobs|blobs/[0-9a-f]{64}|lock|actor\.lock)$`, "the kept run's bytes, and the lock files, which are empty"),
 }
 
 // Always differs whatever was done: what the kubelet and the cluster write on their own.
 var Always = []Allowance{
 	allow(`^file /var/lib/kubelet/(allocated|actuated)_pods_state$`, "the kubelet's own checkpoint: names pods by their UID"),
-	allow(`^ours agents/[0-9a-f]{64}$`, "a plugin that is cut off while it tidies up leaves the agent to the next one, which verifies it before it runs"),
 	allow(`^file /etc/crio/policies$`, "an empty directory that CRI-O itself makes when it starts for the first time"),
 	allow(`^mount /run/credentials/`, "systemd's own, for as long as a short-lived unit of the system runs"),
 	allow(`^file /var/lib/kubelet/(cpu|memory|dra)_manager_state$`, "the kubelet's own checkpoint: names pods by their UID"),

@@ -66,7 +66,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 			return nil // the plugin is there, and asks to finish when it is done
 		}
 	}
-	return a.dropAgents(nil)
+	return a.dropAgents(ctx, nil)
 }
 
 // finish removes what nothing needs. While a process of ours acts, that is nothing.
@@ -111,7 +111,7 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 	if _, noted, err := a.made(); err != nil || noted {
 		return err // the units that still stand need their agent
 	}
-	return a.dropAgents(open)
+	return a.dropAgents(ctx, open)
 }
 
 // endUnits stops the units of runs that are over: one that was killed at its very end would be started again for ever once
@@ -152,7 +152,7 @@ func (a *Agent) acknowledge(run string) error {
 }
 
 // dropAgents removes the agents that no open run needs and nobody runs or has just brought.
-func (a *Agent) dropAgents(open *v1alpha1.Run) error {
+func (a *Agent) dropAgents(ctx context.Context, open *v1alpha1.Run) error {
 	dir := path.Join(journal.Dir, "agents")
 	names, err := a.Machine.Files.ReadDir(dir)
 	if err != nil {
@@ -164,13 +164,9 @@ func (a *Agent) dropAgents(open *v1alpha1.Run) error {
 		if err != nil {
 			return fmt.Errorf("looking at %s: %w", file, err)
 		}
-		running, err := a.Machine.Procs.Find(name)
+		others, err := a.others(ctx, name, mine)
 		if err != nil {
-			return fmt.Errorf("looking for running agents: %w", err)
-		}
-		others := len(running)
-		if mine {
-			others-- // this process
+			return err
 		}
 		young := a.Machine.Clock.Now().Sub(f.Modified) < 10*time.Minute
 		if open != nil && open.Agent == name || others > 0 || young && !mine {
@@ -181,6 +177,27 @@ func (a *Agent) dropAgents(open *v1alpha1.Run) error {
 		}
 	}
 	return nil
+}
+
+// others counts the processes of an agent beside this one. A call that was cut off, and a unit whose run has just ended,
+// need a moment to go.
+func (a *Agent) others(ctx context.Context, name string, mine bool) (int, error) {
+	for end := a.Machine.Clock.SinceBoot() + 3*time.Second; ; {
+		running, err := a.Machine.Procs.Find(name)
+		if err != nil {
+			return 0, fmt.Errorf("looking for running agents: %w", err)
+		}
+		n := len(running)
+		if mine {
+			n-- // this process
+		}
+		if n <= 0 || a.Machine.Clock.SinceBoot() >= end {
+			return n, nil
+		}
+		if err := a.Machine.Clock.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return n, err
+		}
+	}
 }
 
 // none reports whether there is nothing to give back.
