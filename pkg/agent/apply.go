@@ -50,22 +50,32 @@ func (a *Agent) apply(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 
 // RunApply is the unit "run apply RUN": it applies, waits for the confirmation, and rolls back without one.
 func (a *Agent) RunApply(ctx context.Context, run string) error {
-	j := a.journal()
-	unlock, err := j.Act(true)
+	err := a.acting(func() error {
+		r, err := a.journal().Load(run)
+		if err != nil {
+			return err
+		}
+		if r.Phase == v1alpha1.PhaseStaged {
+			if err := a.begin(ctx, run); err != nil {
+				return err
+			}
+		}
+		return a.seeThrough(ctx, run)
+	})
+	if err != nil {
+		return err
+	}
+	return a.tidyAlone(ctx)
+}
+
+// acting does something under the lock of the one process that acts, however long that must be waited for.
+func (a *Agent) acting(do func() error) error {
+	unlock, err := a.journal().Act(true)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r, err := j.Load(run)
-	if err != nil {
-		return err
-	}
-	if r.Phase == v1alpha1.PhaseStaged {
-		if err := a.begin(ctx, run); err != nil {
-			return err
-		}
-	}
-	return a.seeThrough(ctx, run)
+	return do()
 }
 
 // begin takes a staged run to applied, or leaves it in a phase that leads back.
@@ -178,7 +188,7 @@ func (a *Agent) seeThrough(ctx context.Context, run string) error {
 		case v1alpha1.PhaseRollingBack:
 			err = a.back(ctx, r)
 		default:
-			return a.tidy(ctx)
+			return nil
 		}
 		if err != nil {
 			return err

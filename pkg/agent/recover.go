@@ -38,6 +38,9 @@ func (a *Agent) Recover(ctx context.Context) error {
 		return err
 	}
 	if open == nil {
+		if watched, err := a.watched(); watched || err != nil {
+			return err // the timer comes again
+		}
 		return a.tidy(ctx)
 	}
 	alive, err := a.unitAlive(ctx, open.ID)
@@ -146,12 +149,10 @@ func (a *Agent) Early(ctx context.Context) error {
 
 // RunRollback is the unit "run rollback RUN".
 func (a *Agent) RunRollback(ctx context.Context, run string) error {
-	unlock, err := a.journal().Act(true)
-	if err != nil {
+	if err := a.acting(func() error { return a.seeThrough(ctx, run) }); err != nil {
 		return err
 	}
-	defer unlock()
-	return a.seeThrough(ctx, run)
+	return a.tidyAlone(ctx)
 }
 
 // freed reports whether nothing is in a stuck run's way any more.

@@ -273,8 +273,5 @@ func (a *Agent) giveUp(ctx context.Context, run, reason string) error {
 	}
 	from := []v1alpha1.Phase{v1alpha1.PhaseStaging, v1alpha1.PhaseStaged}
 	_, err := a.journal().Advance(run, from, v1alpha1.PhaseRemoved, func(r *v1alpha1.Run) { r.Reason, r.Deadline = reason, 0 })
-	if err != nil {
-		return err
-	}
-	return a.tidy(ctx)
+	return err
 }

@@ -14,8 +14,35 @@ import (
 // keptRuns is how many closed runs stay for rollback.
 const keptRuns = 5
 
+// handover is how long a plugin that has just asked is given to ask the next question.
+const handover = 8 * time.Second
+
+// tidyAlone tidies up at the end of a unit, unless the plugin is there to ask for that. It asks last of all, and must find
+// its pod whole: where cgroups are of version 1, a systemd that reads its units anew may take the processes of a pod out
+// of their cgroup, and the runtime then starts none beside them.
+func (a *Agent) tidyAlone(ctx context.Context) error {
+	for {
+		watched, err := a.watched()
+		if err != nil {
+			return err
+		}
+		if !watched {
+			return a.acting(func() error { return a.tidy(ctx) })
+		}
+		if err := a.Machine.Clock.Sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// watched reports whether a plugin follows a run that is over.
+func (a *Agent) watched() (bool, error) {
+	runs, err := a.journal().Runs()
+	return slices.ContainsFunc(runs, func(r v1alpha1.Run) bool { return !r.Phase.Open() && a.attended(r.ID, handover) }), err
+}
+
 // tidy puts away what runs that act no more have left: staging, the early unit and, when nobody needs it any longer, the
-// watcher. It may be called at any time by who holds the actor's lock.
+// watcher and this agent. It may be called at any time by who holds the actor's lock.
 func (a *Agent) tidy(ctx context.Context) error {
 	_, noted, err := a.made()
 	if err != nil || !noted {
@@ -60,11 +87,6 @@ func (a *Agent) tidy(ctx context.Context) error {
 	}
 	if err := a.Machine.Files.Put(notePath, v1alpha1.FileState{Path: notePath, Type: v1alpha1.Absent}, nil); err != nil {
 		return fmt.Errorf("removing the note of what was made: %w", err)
-	}
-	for _, r := range runs {
-		if a.attended(r.ID, absence) {
-			return nil // the plugin is there, and asks to finish when it is done
-		}
 	}
 	return a.dropAgents(ctx, nil)
 }

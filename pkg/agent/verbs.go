@@ -30,11 +30,12 @@ func (a *Agent) watch(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 		if err != nil {
 			return err
 		}
-		if first {
-			a.attend(req.Run)
+		answers := len(lines) > 0 || !r.Phase.Open() || a.Machine.Clock.SinceBoot() >= end
+		if first || answers {
+			a.attend(req.Run) // who has got an answer asks again, or acts on it
 			first = false
 		}
-		if len(lines) > 0 || !r.Phase.Open() || a.Machine.Clock.SinceBoot() >= end {
+		if answers {
 			resp.Run, resp.Progress = &r, lines
 			return nil
 		}
@@ -62,6 +63,7 @@ func (a *Agent) confirm(_ context.Context, req v1alpha1.Request, resp *v1alpha1.
 			return err
 		}
 	}
+	a.attend(req.Run)
 	resp.Run = &r
 	return nil
 }

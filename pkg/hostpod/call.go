@@ -64,6 +64,9 @@ func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response
 	err = p.retry(ctx, limit, ask)
 	var failed *CommandError
 	if errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127) && p.agent.SHA256 != "" {
+		if req.Verb == v1alpha1.VerbFinish {
+			return v1alpha1.Response{}, nil // it is gone, and that is what was asked for
+		}
 		// Somebody else's end of work took the agent away.
 		if err = p.ensure(ctx, p.agent); err == nil {
 			err = p.retry(ctx, limit, ask)
@@ -120,7 +123,7 @@ func (e *unreadableError) Unwrap() error { return e.err }
 
 // retry calls attempt until it succeeds or fails in a way that is an answer. One attempt is bounded by limit.
 func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(context.Context) error) error {
-	pause := p.pause
+	pause, unstarted := p.pause, 0
 	for {
 		bounded, cancel := context.WithTimeout(ctx, limit)
 		err := attempt(bounded)
@@ -135,6 +138,11 @@ func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(conte
 			if gone := p.gone(ctx); gone != nil {
 				return gone
 			}
+		}
+		if unstarted++; !notStarted(err.Error()) {
+			unstarted = 0
+		} else if unstarted == unstartedLimit {
+			return fmt.Errorf("%w: nothing can be started in it any more: %w", ErrGone, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -161,6 +169,15 @@ func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.Is
 func mayBeGone(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsInternalError(err) || strings.Contains(err.Error(), "not found") ||
 		strings.Contains(err.Error(), "completed pod")
+}
+
+// unstartedLimit is how often in a row a runtime may fail to start anything in our container until that counts as lost:
+// one that lost its cgroup runs on, and lets nobody in.
+const unstartedLimit = 6
+
+// notStarted reports whether a runtime failed to start a command in a container: nothing of it ran.
+func notStarted(message string) bool {
+	return strings.Contains(message, "unable to start container process") || strings.Contains(message, "OCI runtime exec failed")
 }
 
 // gone returns ErrGone when the API server says that our pod doesn't exist or has ended.

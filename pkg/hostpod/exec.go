@@ -72,7 +72,7 @@ func run(ctx context.Context, x Execer, p *corev1.Pod, what string, argv []strin
 	err := x.Exec(ctx, p.Namespace, p.Name, Container, argv, stdin, &limited{w: &out, left: maxAnswer}, tail)
 	var code utilexec.CodeExitError
 	// Above 128 a signal ended it: its container was going away.
-	if errors.As(err, &code) && code.Code <= 128 {
+	if errors.As(err, &code) && code.Code <= 128 && !notStarted(tail.String()+out.String()) {
 		return out.Bytes(), &CommandError{What: what, Code: code.Code, Stderr: tail.String()}
 	}
 	if err != nil {

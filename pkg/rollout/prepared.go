@@ -108,6 +108,16 @@ func (p *Prepared) Close(ctx context.Context) error {
 	return p.closed
 }
 
+// finish lets the agent remove what nothing needs, if need be through another pod. What it leaves when it can't be asked it
+// removes a moment later itself.
+func (p *Prepared) finish(ctx context.Context) {
+	polite, cancel := context.WithTimeout(ctx, cleanupTimeout/4)
+	defer cancel()
+	if _, err := p.ask(polite, v1alpha1.Request{Verb: v1alpha1.VerbFinish}); err != nil {
+		p.detail(stepEnd, "the node tidies up by itself: %v", err)
+	}
+}
+
 func (p *Prepared) close(ctx context.Context) error {
 	late, cancel := p.e.outlive(ctx, 2*cleanupTimeout)
 	if p.e.aborted() {
@@ -119,6 +129,10 @@ func (p *Prepared) close(ctx context.Context) error {
 	if !p.e.aborted() {
 		errs = append(errs, p.putBack(late))
 	}
+	if p.pod != nil && !p.e.aborted() {
+		// Before the canary goes: with it may go a cgroup that the pod needs for being asked.
+		p.finish(late)
+	}
 	canary := make(chan error, 1)
 	go func() {
 		if p.canary == nil {
@@ -128,11 +142,7 @@ func (p *Prepared) close(ctx context.Context) error {
 		canary <- p.canary.Stop(late)
 	}()
 	if p.pod != nil {
-		if p.e.aborted() {
-			errs = append(errs, p.pod.Stop(late))
-		} else {
-			errs = append(errs, p.e.leave(late, p.pod))
-		}
+		errs = append(errs, p.pod.Stop(late))
 	}
 	errs = append(errs, <-canary)
 	if p.lock != nil {

@@ -3,7 +3,6 @@ package rollout
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 )
 
 const (
@@ -117,8 +115,5 @@ func (p *Prepared) lostSight(ctx context.Context, err error) Result {
 	}
 	// The node may be of any state: what it must get back it gets from its own record.
 	p.staged, p.cordoned = false, false
-	if errors.Is(err, hostpod.ErrGone) {
-		p.pod = nil
-	}
 	return p.result(ctx, outcome, err)
 }

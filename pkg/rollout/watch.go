@@ -93,6 +93,9 @@ func (p *Prepared) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Resp
 // reopen replaces our pod, as often as it takes: the node may be in the middle of its change.
 func (p *Prepared) reopen(ctx context.Context, why error) error {
 	p.detail(0, "%v: starting another", why)
+	if err := p.pod.Stop(ctx); err != nil {
+		p.warn("%v", err) // it ends at its deadline
+	}
 	for {
 		pod, err := p.e.start(ctx, p.node, hostpod.PurposeSwitch, p.e.lifetime())
 		if err == nil {
