@@ -20,16 +20,17 @@ const (
 
 // The bounds of what converge waits for.
 const (
-	graceDefault   = 30 * time.Second // a pod's own grace, at most
-	dialTimeout    = 3 * time.Second
-	callTimeout    = 20 * time.Second // one CRI call, grace not counted
-	goneTimeout    = 3 * time.Second  // shims end a moment after their sandbox
-	killTimeout    = 15 * time.Second // what SIGKILL takes, in D state perhaps for ever
-	stopTimeout    = 3 * time.Minute  // systemd's own patience with a daemon is less
-	startTimeout   = 2 * time.Minute
-	readyTimeout   = 90 * time.Second
-	healthyTimeout = 2 * time.Minute
-	poll           = 25 * time.Millisecond
+	graceDefault    = 30 * time.Second // a pod's own grace, at most
+	dialTimeout     = 3 * time.Second
+	callTimeout     = 20 * time.Second // one CRI call, grace not counted
+	goneTimeout     = 3 * time.Second  // shims end a moment after their sandbox
+	killTimeout     = 15 * time.Second // what SIGKILL takes, in D state perhaps for ever
+	stopTimeout     = 3 * time.Minute  // systemd's own patience with a daemon is less
+	startTimeout    = 2 * time.Minute
+	readyTimeout    = 90 * time.Second
+	networkPatience = 1500 * time.Millisecond
+	healthyTimeout  = 2 * time.Minute
+	poll            = 25 * time.Millisecond
 )
 
 // actor is one pass towards a photograph.

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,8 @@ func (f *faller) look(ctx context.Context, a *actor) error {
 	return nil
 }
 
-// ready waits until the runtime says that it is. The network may come later, from a pod.
+// ready waits until the runtime says that it is, and a moment for its network: a kubelet that starts before that tells the
+// API server "not ready", and next speaks to it ten seconds later. Where the network comes from a pod it comes later.
 func (a *actor) ready(ctx context.Context) error {
 	ref := a.want.Runtime
 	if strings.HasSuffix(ref.Endpoint, "/dockershim.sock") {
@@ -157,9 +159,13 @@ func (a *actor) ready(ctx context.Context) error {
 		}
 	}
 	last := errors.New("it was never asked")
+	var since time.Duration // when it said so first
 	done := func() (bool, error) {
-		if last = a.ask(ctx, ref); last == nil {
-			return true, nil
+		var network bool
+		if network, last = a.ask(ctx, ref); last == nil {
+			now := a.m.Clock.SinceBoot()
+			since = cmp.Or(since, now)
+			return network || now-since >= networkPatience, nil
 		}
 		for _, f := range watch {
 			if err := f.look(ctx, a); err != nil {
@@ -177,22 +183,23 @@ func (a *actor) ready(ctx context.Context) error {
 	})
 }
 
-func (a *actor) ask(ctx context.Context, ref v1alpha1.RuntimeRef) error {
+// ask asks a runtime whether it is ready; network says whether its pod network is, too.
+func (a *actor) ask(ctx context.Context, ref v1alpha1.RuntimeRef) (network bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := a.m.CRI.Dial(ctx, ref.Endpoint, ref.CRIVersion)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = conn.Close() }()
 	info, err := conn.Info(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !info.RuntimeReady {
-		return errors.New("it says that it isn't ready")
+		return false, errors.New("it says that it isn't ready")
 	}
-	return nil
+	return info.NetworkReady, nil
 }
 
 // healthy waits for the kubelet's own word. That the node is Ready is for others to prove.
