@@ -24,9 +24,14 @@ func TestNothingRemains(t *testing.T) {
 	t.Run("Success", func(t *testing.T) {
 		b := bed.Open(t)
 		n := b.Worker(t, 0)
-		before := n.Photo(t)
-		b.Expect(t, 0, patience, switchArgs(n)...).Says(t, "switched")
+		before, known := n.Photo(t), n.Known(t)
+		// What one operator looked at and saved, another applies: exactly that.
+		saved := b.Expect(t, 0, patience, "switch", n.Name, "--to", target, "--dry-run=server", "-o", "yaml").Stdout()
+		b.Expect(t, 0, patience, "switch", "--plan", file(t, "plan.yaml", saved), "--yes").Says(t, "switched")
 		n.On(t, target, time.Minute)
+		if run := n.LastRun(t, known); run == nil || run.PlanDigest == "" || !strings.Contains(saved, run.PlanDigest) {
+			t.Errorf("run %+v isn't of the plan that was saved", run)
+		}
 		schedulable(t, n, true)
 		nothingOnNode(t, b, n)
 
@@ -73,21 +78,24 @@ func TestNothingRemains(t *testing.T) {
 		moments, seed := setting(t, "KUBECTL_RUNTIME_E2E_MOMENTS", 6), setting(t, "KUBECTL_RUNTIME_E2E_SEED", int(time.Now().UnixNano()%100000))
 		longest := setting(t, "KUBECTL_RUNTIME_E2E_LONGEST_SECONDS", 12)
 		t.Logf("interrupting at %d moments, seed %d (KUBECTL_RUNTIME_E2E_SEED)", moments, seed)
-		random := rand.New(rand.NewPCG(uint64(seed), 0))
+		random, pool := rand.New(rand.NewPCG(uint64(seed), 0)), bed.Open(t).Pool(t)
 		// One moment in each equal part of a switch: chance alone would leave some parts out.
 		for i := range moments {
 			part := float64(longest) / float64(moments)
 			at := time.Duration((float64(i) + random.Float64()) * part * float64(time.Second)).Round(time.Millisecond)
-			t.Run(fmt.Sprintf("After%s", at), func(t *testing.T) { interrupted(t, at) })
+			t.Run(fmt.Sprintf("After%s", at), func(t *testing.T) {
+				t.Parallel()
+				interrupted(t, pool, at)
+			})
 		}
 	})
 }
 
 // interrupted sends SIGINT to a switch at a moment. However far it was, it must end by itself in one of the two states,
 // and say in which.
-func interrupted(t *testing.T, at time.Duration) {
+func interrupted(t *testing.T, pool *bed.Pool, at time.Duration) {
 	b := bed.Open(t)
-	n := b.Worker(t, 0)
+	n := pool.Worker(t)
 	before, known := n.Photo(t), n.Known(t)
 	s := b.Start(t, switchArgs(n, "--confirm-timeout", "60s"))
 	time.Sleep(at)

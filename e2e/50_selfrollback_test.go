@@ -20,8 +20,9 @@ import (
 // TestSelfRollback breaks a switch where nothing on the operator's side can mend it. The node must take itself back:
 // Ready on what it had, schedulable, its pods running, its photograph as before, and nobody does anything.
 func TestSelfRollback(t *testing.T) {
+	pool := bed.Open(t).Pool(t)
 	t.Run("TargetDiesAtStart", func(t *testing.T) {
-		selfRollback(t, fault{
+		selfRollback(t, pool, fault{
 			// Staging starts the daemon with the configuration, but not its unit.
 			plant: func(t *testing.T, n *bed.Node) {
 				n.Write(t, "/etc/systemd/system/crio.service.d/50-e2e.conf", "[Service]\nExecStartPre=/bin/false\n")
@@ -35,16 +36,16 @@ func TestSelfRollback(t *testing.T) {
 		})
 	})
 	t.Run("NetworkBroken", func(t *testing.T) {
-		selfRollback(t, fault{
+		selfRollback(t, pool, fault{
 			// The node will be Ready and pods in the host's network will run: only a pod of the pod network can tell.
 			plant: func(t *testing.T, n *bed.Node) { breakNetwork(t, n, "crio") },
-			args:  []string{"--confirm-timeout", "60s"},
+			args:  []string{"--confirm-timeout", "30s"},
 			code:  3,
 		})
 	})
 	t.Run("PluginKilled", func(t *testing.T) {
-		selfRollback(t, fault{
-			args: []string{"--confirm-timeout", "60s"},
+		selfRollback(t, pool, fault{
+			args: []string{"--confirm-timeout", "30s"},
 			act: func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run) {
 				ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
 				s.Signal(syscall.SIGKILL)
@@ -62,7 +63,7 @@ func TestSelfRollback(t *testing.T) {
 		{"RebootedWhenApplied", v1alpha1.PhaseApplied, false},
 	} {
 		t.Run(reboot.name, func(t *testing.T) {
-			selfRollback(t, fault{
+			selfRollback(t, pool, fault{
 				plant: func(t *testing.T, n *bed.Node) {
 					// A pod that takes its time to end holds the evacuation, so that the reboot falls into it.
 					slow := bed.Web("e2e-slow", bed.ImageLocal, corev1.PullNever)
@@ -96,12 +97,13 @@ type fault struct {
 	allowed []photo.Allowance
 }
 
-func selfRollback(t *testing.T, f fault) {
+func selfRollback(t *testing.T, pool *bed.Pool, f fault) {
 	t.Helper()
+	t.Parallel()
 	b := bed.Open(t)
-	n := b.Worker(t, 0)
+	n := pool.Worker(t)
 	ns := b.Namespace(t, nil)
-	b.DaemonSet(t, ns, bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret))
+	b.DaemonSet(t, ns, bed.Pin(bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret), n.Name))
 	if f.heal != nil {
 		f.heal(t, n)
 	}
@@ -136,7 +138,7 @@ func selfRollback(t *testing.T, f fault) {
 		})
 	}
 	unchanged(t, b, n, before, f.allowed)
-	b.AwaitReady(t, ns, "agent", len(b.Workers(t)), time.Minute)
+	b.AwaitReady(t, ns, "agent", 1, time.Minute)
 	if told := b.Expect(t, 0, time.Minute, "status", n.Name); told.Stdout() == "" {
 		t.Error("status says nothing about the node")
 	}

@@ -46,6 +46,31 @@ func (b *Bed) Worker(t *testing.T, index int) *Node {
 	return n
 }
 
+// Pool are workers that tests share which run beside each other, one to each.
+type Pool struct {
+	bed  *Bed
+	free chan int
+}
+
+// Pool makes a pool of all workers.
+func (b *Bed) Pool(t *testing.T) *Pool {
+	t.Helper()
+	n := len(b.Workers(t))
+	p := &Pool{bed: b, free: make(chan int, n)}
+	for i := range n {
+		p.free <- i
+	}
+	return p
+}
+
+// Worker waits for a worker that no other test has, and gives it to this one as Bed.Worker does.
+func (p *Pool) Worker(t *testing.T) *Node {
+	t.Helper()
+	i := <-p.free
+	t.Cleanup(func() { p.free <- i })
+	return p.bed.Worker(t, i)
+}
+
 // unfit says what keeps the node from being as every test expects it.
 func (n *Node) unfit(ctx context.Context) string {
 	if missing := n.missing(ctx, Home); missing != "" {

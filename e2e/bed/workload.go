@@ -110,7 +110,11 @@ func (b *Bed) DaemonSet(t *testing.T, namespace string, template corev1.PodTempl
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.AwaitReady(t, namespace, app, len(b.Workers(t)), time.Minute)
+	nodes := len(b.Workers(t))
+	if template.Spec.NodeSelector != nil {
+		nodes = 1 // see Pin
+	}
+	return b.AwaitReady(t, namespace, app, nodes, time.Minute)
 }
 
 // Service puts a Service before the pods of an app and returns its address.

@@ -50,6 +50,8 @@ func (a *Agent) Recover(ctx context.Context) error {
 	switch overdue := open.Boot != a.Machine.Clock.Boot() || open.Deadline != 0 && open.DeadlineIn <= 0; {
 	case open.Phase == v1alpha1.PhaseStaging:
 		return a.giveUp(ctx, open.ID, "the agent died while it was staging")
+	case open.Phase == v1alpha1.PhaseStaged && a.deserted(open.ID):
+		return a.giveUp(ctx, open.ID, "nobody has asked for it any more")
 	case open.Phase == v1alpha1.PhaseStaged && !overdue, open.Phase == v1alpha1.PhaseApplied && !overdue:
 		return nil // the timer comes again
 	case open.Phase == v1alpha1.PhaseStaged:

@@ -17,7 +17,9 @@ const (
 	// restoreLimit is how long after its end a run is still worth a try: the API server may be away with the node.
 	restoreLimit = 10 * time.Minute
 	// absence is after how long without a question the plugin is taken for gone.
-	absence       = time.Minute
+	absence = time.Minute
+	// desertion is how long a staged run waits for a plugin that asks every few seconds while it drains.
+	desertion     = 3 * time.Minute
 	requestLimit  = 10 * time.Second
 	kubeletConfig = "/etc/kubernetes/kubelet.conf"
 	kubeadmSocket = "kubeadm.alpha.kubernetes.io/cri-socket"
@@ -132,6 +134,12 @@ func watchedPath(run string) string { return path.Join(journal.Dir, "runs", run,
 // attend notes that the plugin has asked for the run.
 func (a *Agent) attend(run string) {
 	_ = a.Machine.Files.Append(watchedPath(run), []byte{'.'}) // best effort: without it the node gives back itself
+}
+
+// deserted reports whether a plugin was there and hasn't asked for long.
+func (a *Agent) deserted(run string) bool {
+	f, err := a.Machine.Files.Lstat(watchedPath(run))
+	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) >= desertion
 }
 
 // attended reports whether the plugin has asked for the run within the last while.

@@ -19,6 +19,9 @@ const maxWait = 20 * time.Second
 // watch returns what is new, and waits a little for it while the run is open.
 func (a *Agent) watch(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
+	if err := a.owe(req); err != nil {
+		return err
+	}
 	end := a.Machine.Clock.SinceBoot() + min(req.Wait, maxWait)
 	first := true
 	for {
@@ -43,6 +46,19 @@ func (a *Agent) watch(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 			return err
 		}
 	}
+}
+
+// owe notes what the plugin has taken of the API's side while the run is only staged, for a node that ends it alone.
+func (a *Agent) owe(req v1alpha1.Request) error {
+	if none(req.Restore) {
+		return nil
+	}
+	r, err := a.journal().Load(req.Run)
+	if err != nil || r.Phase != v1alpha1.PhaseStaged {
+		return err
+	}
+	_, err = a.journal().Advance(req.Run, []v1alpha1.Phase{r.Phase}, r.Phase, func(r *v1alpha1.Run) { r.Restore = req.Restore })
+	return ignorePhase(err)
 }
 
 // confirm keeps what was applied. Asked again it gives the same answer.

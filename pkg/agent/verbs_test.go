@@ -182,6 +182,54 @@ func TestFinishesAlone(t *testing.T) {
 	}
 }
 
+// TestDeserted: a staged run whose plugin went away in its drain is removed soon, and the cordon with it; one whose plugin
+// asks now and then stays.
+func TestDeserted(t *testing.T) {
+	for name, asks := range map[string]bool{"the plugin went away": false, "the plugin still drains": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+				server := &api{}
+				n.API = server.serve
+				n.Boot()
+				defer n.PowerOff(nil)
+				plan := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan, StageTimeout: time.Hour})
+				until(t, n, runID, v1alpha1.PhaseStaged)
+				ask := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: runID, Restore: v1alpha1.APIRestore{
+					Uncordon: true, Pods: []v1alpha1.PodRef{{Namespace: "kube-system", Name: "host", UID: "1"}},
+				}}
+				must(t, n, ask)
+				for range 30 {
+					time.Sleep(20 * time.Second)
+					if asks {
+						must(t, n, ask)
+					}
+				}
+				if asks {
+					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: runID})
+					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: runID})
+				}
+				m := n.Machine()
+				if r, err := journal.Open(m.Files, m.Clock, journal.Dir).Load(runID); err != nil || r.Phase != v1alpha1.PhaseRemoved {
+					t.Errorf("the run is %s (%v), want %s", r.Phase, err, v1alpha1.PhaseRemoved)
+				}
+				var want []string
+				if !asks {
+					want = []string{
+						"PATCH /api/v1/nodes/node-1 application/merge-patch+json uncordon " + runID + " removed",
+						"DELETE /api/v1/namespaces/kube-system/pods/host application/json uid=1",
+					}
+				}
+				if diff := cmp.Diff(want, server.log); diff != "" {
+					t.Errorf("what the API server was asked (-want +got):\n%s", diff)
+				}
+				clean(t, n)
+			})
+		})
+	}
+}
+
 // TestFinish: what nothing needs goes, what an open or kept run needs stays.
 func TestFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -124,7 +124,7 @@ func TestStartErrorNamesTheCause(t *testing.T) {
 		err  string
 		want string
 	}{
-		"pod security":     {`pods "x" is forbidden: violates PodSecurity "baseline:latest": host namespaces`, "pod-security.kubernetes.io/enforce=privileged"},
+		"pod security":     {`pods "x" is forbidden: violates PodSecurity "baseline:latest": host namespaces`, "kubectl label namespace ops pod-security.kubernetes.io/enforce=privileged"},
 		"quota":            {`pods "x" is forbidden: exceeded quota: small, requested: pods=1`, "quota"},
 		"webhook":          {`admission webhook "validate.kyverno.svc" denied the request: no privileged pods`, "admission webhook"},
 		"image not held":   {`ErrImageNeverPull: Container image "x" is not present with pull policy of Never`, "--image"},
@@ -133,7 +133,7 @@ func TestStartErrorNamesTheCause(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := &StartError{Node: "worker-1", Err: errors.New(tt.err)}
+			err := &StartError{Node: "worker-1", Namespace: "ops", Err: errors.New(tt.err)}
 			if !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Hint(), tt.want) {
 				t.Errorf("got %q", err)
 			}

@@ -53,12 +53,12 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 		p.exec = remote{c.Kube, c.REST}
 	}
 	if err := p.rehearse(ctx); err != nil {
-		return nil, &StartError{Node: o.Node.Name, Err: err}
+		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Err: err}
 	}
 	asked := p.pod
 	created, err := create(ctx, c.Kube, p.pod)
 	if err != nil {
-		return nil, &StartError{Node: o.Node.Name, Err: err}
+		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Err: err}
 	}
 	p.pod = created
 	if m := Compare(asked, created, o.Image); len(m) > 0 {
@@ -67,7 +67,7 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 		err = p.waitRunning(ctx)
 	}
 	if err != nil {
-		return nil, &StartError{Node: o.Node.Name, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
+		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
 	}
 	return p, nil
 }

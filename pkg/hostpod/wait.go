@@ -19,9 +19,10 @@ import (
 
 // StartError says why there is no pod of ours on a node, and what to do.
 type StartError struct {
-	Node  string
-	Image Image
-	Err   error
+	Node      string
+	Namespace string
+	Image     Image
+	Err       error
 	// Left is set when the pod could not be deleted again.
 	Left error
 }
@@ -47,13 +48,14 @@ func (e *StartError) Hint() string {
 	has := func(s string) bool { return strings.Contains(text, s) }
 	switch {
 	case has("violates PodSecurity"):
-		return "the namespace enforces Pod Security: choose one that allows privileged pods with -n, or label it pod-security.kubernetes.io/enforce=privileged"
+		return fmt.Sprintf("namespace %s enforces Pod Security: choose one that allows privileged pods with -n, or: "+
+			"kubectl label namespace %[1]s pod-security.kubernetes.io/enforce=privileged --overwrite", e.Namespace)
 	case has("PodSecurityPolicy"):
 		return "a PodSecurityPolicy forbids privileged pods: choose another namespace with -n"
 	case has("exceeded quota"):
-		return "the namespace's quota is used up: choose another namespace with -n"
+		return fmt.Sprintf("the quota of namespace %s is used up: choose another namespace with -n", e.Namespace)
 	case has("admission webhook"):
-		return "an admission webhook decided that: exempt the namespace, or choose another with -n"
+		return fmt.Sprintf("an admission webhook decided that: exempt namespace %s, or choose another with -n", e.Namespace)
 	case has("ErrImageNeverPull"):
 		if e.Image.Known {
 			return "the node doesn't hold the image that it reported: name one that it holds, or can pull, with --image"

@@ -23,16 +23,12 @@ func (p *Prepared) apply(ctx context.Context) Result {
 	live, cancel := e.outlive(ctx, 2*applyLimit+e.opts.ConfirmTimeout)
 	defer cancel()
 	p.note(live, cluster.ReasonStarted, v1alpha1.PhaseApplying, "")
-	restore := v1alpha1.APIRestore{Uncordon: p.cordoned, Pods: []v1alpha1.PodRef{p.pod.Ref()}}
-	if p.setsKubeadm() {
-		restore.KubeadmSocket = p.plan.KubeadmSocketBefore
-	}
 	if ctx.Err() != nil {
 		return p.giveUp(ctx, interruption(ctx))
 	}
 	p.told = true
 	_, err := p.ask(live, v1alpha1.Request{
-		Verb: v1alpha1.VerbApply, Run: p.run, By: e.opts.By, ConfirmTimeout: e.opts.ConfirmTimeout, Restore: restore,
+		Verb: v1alpha1.VerbApply, Run: p.run, By: e.opts.By, ConfirmTimeout: e.opts.ConfirmTimeout, Restore: p.restore(),
 	})
 	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok {
 		// It may answer so because an earlier question, whose answer was lost, began it. The run itself knows.
@@ -50,6 +46,15 @@ func (p *Prepared) apply(ctx context.Context) Result {
 	}
 	p.staged = false
 	return p.follow(ctx, live)
+}
+
+// restore is what the node gives back of the API server's side when it ends the run alone.
+func (p *Prepared) restore() v1alpha1.APIRestore {
+	r := v1alpha1.APIRestore{Uncordon: p.cordoned, Pods: []v1alpha1.PodRef{p.pod.Ref()}}
+	if p.setsKubeadm() {
+		r.KubeadmSocket = p.plan.KubeadmSocketBefore
+	}
+	return r
 }
 
 // begun asks the node whether our run went beyond its staging.

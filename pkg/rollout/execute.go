@@ -157,6 +157,7 @@ func (p *Prepared) empty(ctx context.Context) error {
 			return err
 		}
 	}
+	defer p.attend(ctx)()
 	if err := p.quorum(ctx); err != nil {
 		return err
 	}
@@ -169,6 +170,34 @@ func (p *Prepared) empty(ctx context.Context) error {
 	}
 	e.say(Event{Node: p.node.Name, Run: p.run, Step: stepDrain, Of: steps, Text: fmt.Sprintf("drained %d pods", len(drain.Pods)), Took: time.Since(began)})
 	return nil
+}
+
+// attendPause is how often the node hears of us while it is drained. A staged run whose plugin is silent for minutes is
+// given up by the node.
+const attendPause = 20 * time.Second
+
+// attend tells the node what we have taken of the API server's side, and that we are there, until stop is called.
+func (p *Prepared) attend(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	request := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Restore: p.restore()}
+	go func() {
+		defer close(done)
+		for {
+			bounded, cancel := context.WithTimeout(ctx, attendPause)
+			_, _ = p.pod.Call(bounded, request) // the next one will do as well
+			cancel()
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(attendPause):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // giveUp ends what hasn't changed anything that serves, and puts back what was touched.

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
@@ -303,11 +304,11 @@ func (p *Prepared) ours(pod corev1.Pod) bool {
 		strings.HasPrefix(pod.Name, hostpod.ManagedBy+"-") && len(pod.OwnerReferences) == 1
 }
 
-// stopping are the findings that stop a switch.
+// stopping are the findings that stop a switch, whoever made the plan.
 func (p *Prepared) stopping(findings []v1alpha1.Finding) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, f := range findings {
-		if f.Severity == v1alpha1.SeverityError && !slices.Contains(p.e.opts.Ignore, f.ID) {
+		if f.Severity == v1alpha1.SeverityError && (check.Firm(f.ID) || !slices.Contains(p.e.opts.Ignore, f.ID)) {
 			out = append(out, f)
 		}
 	}

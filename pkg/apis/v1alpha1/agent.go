@@ -12,7 +12,7 @@ const (
 	VerbGather   Verb = "gather"   // → Facts
 	VerbStage    Verb = "stage"    // Plan, Images → unit
 	VerbWatch    Verb = "watch"    // Run, Seq → Progress lines, Run record; waits up to Wait for something new
-	VerbApply    Verb = "apply"    // Run, Deadline, Restore → unit
+	VerbApply    Verb = "apply"    // Run, ConfirmTimeout, Restore → unit
 	VerbConfirm  Verb = "confirm"  // Run → Run record
 	VerbRollback Verb = "rollback" // Run → unit; takes back an open run
 	VerbDiscard  Verb = "discard"  // Run → Run record; gives up a run that is only staged
