@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -28,8 +30,11 @@ const (
 // restored gives back what the run has taken of the API's side, if the plugin isn't there to do it, with the kubelet's own
 // credential. It returns false while another try may help.
 func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) bool {
-	if !unattended(r.Phase) || none(r.Restore) || a.Machine.Clock.Now().Sub(r.Changed) > restoreLimit {
+	if !unattended(r.Phase) || none(r.Restore) {
 		return true
+	}
+	if a.since(r.ChangedAt) > restoreLimit {
+		return a.acknowledge(r.ID) == nil
 	}
 	if a.attended(r.ID, absence) {
 		return false
@@ -133,17 +138,42 @@ func watchedPath(run string) string { return path.Join(journal.Dir, "runs", run,
 
 // attend notes that the plugin has asked for the run.
 func (a *Agent) attend(run string) {
-	_ = a.Machine.Files.Append(watchedPath(run), []byte{'.'}) // best effort: without it the node gives back itself
+	line := fmt.Sprintf("%s %d\n", a.Machine.Clock.Boot(), a.Machine.Clock.SinceBoot())
+	_ = a.Machine.Files.Append(watchedPath(run), []byte(line)) // best effort: without it the node gives back itself
+}
+
+// silence is how long the plugin hasn't asked for the run; heard is false when it never has.
+func (a *Agent) silence(run string) (d time.Duration, heard bool) {
+	data, err := a.Machine.Files.Read(watchedPath(run), fileLimit)
+	if err != nil {
+		return 0, false
+	}
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	boot, at, _ := strings.Cut(lines[len(lines)-1], " ")
+	nanoseconds, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return 0, false // a crash cut it
+	}
+	return a.since(v1alpha1.Moment{Boot: boot, At: nanoseconds}), true
+}
+
+// since is the time that has passed; a moment of an earlier boot is as old as this one at least.
+func (a *Agent) since(m v1alpha1.Moment) time.Duration {
+	now := a.Machine.Clock.SinceBoot()
+	if m.Boot != a.Machine.Clock.Boot() {
+		return now
+	}
+	return now - time.Duration(m.At)
 }
 
 // deserted reports whether a plugin was there and hasn't asked for long.
 func (a *Agent) deserted(run string) bool {
-	f, err := a.Machine.Files.Lstat(watchedPath(run))
-	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) >= desertion
+	d, heard := a.silence(run)
+	return heard && d >= desertion
 }
 
 // attended reports whether the plugin has asked for the run within the last while.
 func (a *Agent) attended(run string, within time.Duration) bool {
-	f, err := a.Machine.Files.Lstat(watchedPath(run))
-	return err == nil && f.Type == v1alpha1.Regular && a.Machine.Clock.Now().Sub(f.Modified) < within
+	d, heard := a.silence(run)
+	return heard && d < within
 }

@@ -110,6 +110,7 @@ func (j *Journal) Resolved(p *v1alpha1.Plan) error {
 
 func (j *Journal) save(run v1alpha1.Run) error {
 	run.Changed = j.clock.Now()
+	run.ChangedAt = v1alpha1.Moment{Boot: j.clock.Boot(), At: int64(j.clock.SinceBoot())}
 	run.DeadlineIn = 0
 	data, err := encode(run)
 	if err != nil {

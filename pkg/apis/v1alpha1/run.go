@@ -47,6 +47,8 @@ type Run struct {
 	By      string    `json:"by"`
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
+	// ChangedAt is Changed by a clock that nobody sets.
+	ChangedAt Moment `json:"changedAt"`
 	// Reason says why the run stands where it stands: the failure that was undone, the file in the way.
 	Reason string `json:"reason,omitempty"`
 	// Boot is the boot in which Deadline counts; an unconfirmed run of another boot goes back.
@@ -67,6 +69,13 @@ type Run struct {
 	// KubeletStopped and KubeletStarted bound the outage as the node saw it (last converge).
 	KubeletStopped time.Time `json:"kubeletStopped,omitzero"`
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
+}
+
+// Moment is a point in time on a node, on CLOCK_BOOTTIME.
+type Moment struct {
+	Boot string `json:"boot"`
+	// At is in nanoseconds since that boot.
+	At int64 `json:"at"`
 }
 
 // APIRestore is what a node undoes at the API server with its own kubelet's credential when it ends alone.
