@@ -3,12 +3,9 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -24,14 +21,7 @@ func TestSelfRollback(t *testing.T) {
 	t.Run("TargetDiesAtStart", func(t *testing.T) {
 		selfRollback(t, pool, fault{
 			// Staging starts the daemon with the configuration, but not its unit.
-			plant: func(t *testing.T, n *bed.Node) {
-				n.Write(t, "/etc/systemd/system/crio.service.d/50-e2e.conf", "[Service]\nExecStartPre=/bin/false\n")
-				n.Undo(t, "systemctl reset-failed crio.service 2>/dev/null || true")
-				n.Sh(t, "systemctl daemon-reload")
-			},
-			heal: func(t *testing.T, n *bed.Node) {
-				n.Undo(t, "systemctl daemon-reload")
-			},
+			plant: dropIn("crio.service", "ExecStartPre=/bin/false"), heal: reload,
 			code: 3,
 		})
 	})
@@ -46,9 +36,11 @@ func TestSelfRollback(t *testing.T) {
 	t.Run("PluginKilled", func(t *testing.T) {
 		selfRollback(t, pool, fault{
 			args: []string{"--confirm-timeout", "30s"},
-			act: func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run) {
-				ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
-				s.Signal(syscall.SIGKILL)
+			arm: func(_ *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
+				return func(t *testing.T, _ *bed.Bed, s *bed.Session, known []v1alpha1.Run) {
+					ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
+					s.Signal(syscall.SIGKILL)
+				}
 			},
 			code: -1,
 		})
@@ -71,76 +63,18 @@ func TestSelfRollback(t *testing.T) {
 					slow.Spec.TerminationGracePeriodSeconds = new(int64(12))
 					bed.Open(t).StaticPod(t, n, slow)
 				},
-				act: func(t *testing.T, n *bed.Node, _ *bed.Session, known []v1alpha1.Run) {
-					ended(t, n, known, patience, reboot.phase)
-					if err := n.Reboot(t.Context(), reboot.cut); err != nil {
-						t.Fatal(err)
+				arm: func(_ *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
+					return func(t *testing.T, _ *bed.Bed, _ *bed.Session, known []v1alpha1.Run) {
+						ended(t, n, known, patience, reboot.phase)
+						if err := n.Reboot(t.Context(), reboot.cut); err != nil {
+							t.Fatal(err)
+						}
 					}
 				},
 				code:    3,
 				allowed: photo.Restarted,
 			})
 		})
-	}
-}
-
-// fault is one way to break a switch.
-type fault struct {
-	// plant breaks something before the run, so that it is part of the first photograph; heal is registered before it,
-	// so that it runs after the plant is taken away.
-	plant, heal func(t *testing.T, n *bed.Node)
-	args        []string
-	// act breaks something while the run is under way.
-	act func(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run)
-	// code is the plugin's exit code.
-	code    int
-	allowed []photo.Allowance
-}
-
-func selfRollback(t *testing.T, pool *bed.Pool, f fault) {
-	t.Helper()
-	t.Parallel()
-	b := bed.Open(t)
-	n := pool.Worker(t)
-	ns := b.Namespace(t, nil)
-	b.DaemonSet(t, ns, bed.Pin(bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret), n.Name))
-	if f.heal != nil {
-		f.heal(t, n)
-	}
-	if f.plant != nil {
-		f.plant(t, n)
-	}
-	before, known := n.Photo(t), n.Known(t)
-
-	s := b.Start(t, switchArgs(n, f.args...))
-	if f.act != nil {
-		f.act(t, n, s, known)
-	}
-	s.Wait(t, patience).Exited(t, f.code)
-	// What the node does from here on it does alone.
-	run := ended(t, n, known, 3*time.Minute, v1alpha1.PhaseRolledBack)
-	t.Logf("run %s went back: %s", run.ID, run.Reason)
-	if f.code == 3 {
-		tells(t, s)
-	} else {
-		// Nobody watches: the node waits a while for the plugin before it undoes at the API server what that did.
-		bed.Must(t, "the node to give back what the plugin took", 2*time.Minute, func(ctx context.Context) string {
-			left, err := b.Ours(ctx, n)
-			if err != nil {
-				return err.Error()
-			}
-			if o, err := n.Object(ctx); err != nil {
-				return err.Error()
-			} else if o.Spec.Unschedulable {
-				left = append(left, "the cordon")
-			}
-			return strings.Join(left, ", ")
-		})
-	}
-	unchanged(t, b, n, before, f.allowed)
-	b.AwaitReady(t, ns, "agent", 1, time.Minute)
-	if told := b.Expect(t, 0, time.Minute, "status", n.Name); told.Stdout() == "" {
-		t.Error("status says nothing about the node")
 	}
 }
 

@@ -1,0 +1,123 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// fault is one way to break a switch.
+type fault struct {
+	// to is where the switch is to lead; empty: target.
+	to string
+	// plant breaks something before the run, so that it is part of the first photograph; heal is registered before it,
+	// so that it runs after the plant is taken away.
+	plant, heal func(t *testing.T, n *bed.Node)
+	// grows is a pod of the node's DaemonSet that is slower than usual to be Ready.
+	grows time.Duration
+	args  []string
+	// arm prepares what breaks something while the run is under way, and act does it.
+	arm func(t *testing.T, n *bed.Node) (act func(t *testing.T, b *bed.Bed, s *bed.Session, known []v1alpha1.Run))
+	// ends are the phases in which the run may end; none: rolled back. A run that is kept is taken back by a rollback.
+	ends []v1alpha1.Phase
+	// code is the plugin's exit code; anyCode where that is left to chance.
+	code    int
+	allowed []photo.Allowance
+}
+
+const anyCode = -2
+
+// selfRollback breaks a switch. The node must end as it was, or as it shall be where the fault allows that: Ready,
+// schedulable as before, its pods running, nothing of the plugin left, and nobody does anything.
+func selfRollback(t *testing.T, pool *bed.Pool, f fault) {
+	t.Helper()
+	t.Parallel()
+	b := bed.Open(t)
+	n := pool.Worker(t)
+	ns := b.Namespace(t, nil)
+	template := bed.Pin(bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret), n.Name)
+	if f.grows > 0 {
+		template.Spec.Containers[0].ReadinessProbe.InitialDelaySeconds = int32(f.grows.Seconds())
+	}
+	b.DaemonSet(t, ns, template)
+	if f.heal != nil {
+		f.heal(t, n)
+	}
+	if f.plant != nil {
+		f.plant(t, n)
+	}
+	to := cmp.Or(f.to, target)
+	if to == "docker" {
+		f.allowed = append(slices.Clone(f.allowed), dockerWas...)
+	}
+	before, known := n.Photo(t), n.Known(t)
+
+	act := func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {}
+	if f.arm != nil {
+		act = f.arm(t, n)
+	}
+	s := b.Start(t, append([]string{"switch", n.Name, "--to", to, "--yes"}, f.args...))
+	act(t, b, s, known)
+	if s.Wait(t, patience); f.code != anyCode {
+		s.Exited(t, f.code)
+	}
+	// What the node does from here on it does alone.
+	ends := f.ends
+	if len(ends) == 0 {
+		ends = []v1alpha1.Phase{v1alpha1.PhaseRolledBack}
+	}
+	run := ended(t, n, known, 5*time.Minute, ends...)
+	t.Logf("exit %d after %s; run %s is %s: %s", s.Code, s.Took.Round(time.Second/10), run.ID, run.Phase, run.Reason)
+	if s.Code > 0 {
+		tells(t, s)
+	}
+	if run.Phase == v1alpha1.PhaseConfirmed {
+		n.On(t, to, time.Minute)
+		schedulable(t, n, true)
+		b.Expect(t, 0, patience, "rollback", n.Name, "--to-run", run.ID, "--yes")
+	}
+	given(t, b, n)
+	unchanged(t, b, n, before, f.allowed)
+	b.AwaitReady(t, ns, "agent", 1, time.Minute)
+	if told := b.Expect(t, 0, time.Minute, "status", n.Name); told.Stdout() == "" {
+		t.Error("status says nothing about the node")
+	}
+}
+
+// given waits for what a node that ended alone gives back at the API server: for a while it waits for the plugin.
+func given(t *testing.T, b *bed.Bed, n *bed.Node) {
+	t.Helper()
+	bed.Must(t, "the node to give back what the plugin took", 2*time.Minute, func(ctx context.Context) string {
+		left, err := b.Ours(ctx, n)
+		if err != nil {
+			return err.Error()
+		}
+		if o, err := n.Object(ctx); err != nil {
+			return err.Error()
+		} else if o.Spec.Unschedulable {
+			left = append(left, "the cordon")
+		}
+		return strings.Join(left, ", ")
+	})
+}
+
+// once lays a trap for the moment, and does something while the agent is held there.
+func once(m moment, do func(t *testing.T, b *bed.Bed, n *bed.Node, unit string)) func(*testing.T, *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
+	return func(t *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
+		trap := n.Trap(t, string(m.phase), m.step)
+		return func(t *testing.T, b *bed.Bed, s *bed.Session, known []v1alpha1.Run) {
+			do(t, b, n, trap.Sprung(t, time.Minute))
+		}
+	}
+}
