@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
-.PHONY: build agent unit fuzz lint vuln verify generate dist krew cluster cluster-down e2e bench demo test clean help
+.PHONY: build agent unit fuzz lint vuln verify generate dist krew cluster cluster-down e2e faults bench demo test clean help
 
 build: agent          ## bin/kubectl-runtime, the plugin with both agents in it
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/kubectl-runtime ./cmd/kubectl-runtime
@@ -42,6 +42,9 @@ cluster-down:         ## removes that cluster
 
 e2e: build cluster    ## the verbs on that cluster (RUN=TestName for one of them)
 	hack/make/e2e
+
+faults: build cluster ## every fault and every pair of runtimes on that cluster, in half an hour
+	RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
 bench: build cluster  ## a switch measured beside the same by hand
 	RUN=TestFigures hack/make/e2e

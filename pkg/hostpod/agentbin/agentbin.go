@@ -51,6 +51,9 @@ func New(arch string, compressed []byte) (Agent, error) {
 	if err != nil {
 		return Agent{}, fmt.Errorf("the agent for linux/%s that this build carries: %w", arch, err)
 	}
+	if len(r.Name) == hex.EncodedLen(sha256.Size) {
+		return Agent{Arch: arch, SHA256: r.Name, Gzip: compressed}, nil // as `make agent` packs it; the node verifies it
+	}
 	sum := sha256.New()
 	// The bytes are our own: embedded when the plugin was built.
 	if _, err := io.Copy(sum, r); err != nil { //nolint:gosec // G110: see above
