@@ -48,7 +48,7 @@ type Run struct {
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
 	// ChangedAt is Changed by a clock that nobody sets.
-	ChangedAt Moment `json:"changedAt"`
+	ChangedAt Moment `json:"changedAt,omitzero"`
 	// Reason says why the run stands where it stands: the failure that was undone, the file in the way.
 	Reason string `json:"reason,omitempty"`
 	// Boot is the boot in which Deadline counts; an unconfirmed run of another boot goes back.
