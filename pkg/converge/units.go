@@ -40,7 +40,10 @@ func (a *actor) stopRuntimes(ctx context.Context) error {
 	names := a.names()
 	slices.Reverse(names)
 	slices.SortStableFunc(names, func(x, y string) int { return rank(x) - rank(y) })
-	return a.stopUnits(ctx, names...)
+	if err := a.stopUnits(ctx, names...); err != nil {
+		return err
+	}
+	return a.sweep(ctx)
 }
 
 func rank(name string) int {
