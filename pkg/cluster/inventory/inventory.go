@@ -84,7 +84,7 @@ type kind struct {
 	makesPods bool
 	// wide is what no namespace narrows.
 	wide bool
-	list      func(ctx context.Context) error
+	list func(ctx context.Context) error
 }
 
 // reader is one reading of the cluster.
