@@ -82,7 +82,7 @@ func (p *program) command() *cobra.Command {
 	root.PersistentFlags().Lookup("cache-dir").DefValue = "$HOME/.kube/cache"
 	root.PersistentFlags().Var(&p.color, "color", `When to colour: "auto" (on a terminal, unless NO_COLOR is set), "always" or "never"`)
 
-	root.AddCommand(p.newStatus(), p.newSwitch(), p.newRollback(), p.newVersion())
+	root.AddCommand(p.newStatus(), p.newCheck(), p.newSwitch(), p.newRollback(), p.newVersion())
 	addHelp(root)
 	addCompletion(root)
 	return root
