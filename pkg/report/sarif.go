@@ -189,16 +189,12 @@ func fileURI(name string) string {
 	if name == "-" {
 		return "stdin"
 	}
-	if drive := len(name) > 1 && name[1] == ':'; drive {
+	if len(name) > 2 && name[1] == ':' && name[2] == '/' { // a drive of Windows
 		name = "/" + name
 	}
 	u := url.URL{Path: path.Clean(name)}
 	if strings.HasPrefix(u.Path, "/") {
 		u.Scheme = "file"
 	}
-	text := u.String()
-	if u.Scheme == "" {
-		text = strings.TrimPrefix(text, "./")
-	}
-	return text
+	return u.String()
 }

@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -18,30 +19,42 @@ func (u *UI) Check(r *report.Report, wide bool) {
 	defer u.mu.Unlock()
 	u.erase()
 	w, s := u.out, u.outStyle
-	groups := r.Groups()
-	shown := map[string]bool{}
-	for i, g := range groups {
-		if i > 0 {
+	first := true
+	head := func(title string) {
+		if !first {
 			fmt.Fprintln(w)
 		}
-		title := g.Title
-		switch {
-		case g.Kind == report.OfNode:
-			title = checkedNode(s, r, g.Title)
-			shown[g.Title] = true
-		case title == "":
-			title = "no namespace"
-		}
-		fmt.Fprintln(w, s.bold(clean(title)))
-		for _, o := range g.Objects {
-			checkedObject(w, s, o, wide)
+		first = false
+		fmt.Fprintln(w, s.bold(title))
+	}
+	groups := r.Groups()
+	show := func(wanted func(report.GroupKind) bool) {
+		for _, g := range groups {
+			if !wanted(g.Kind) {
+				continue
+			}
+			switch {
+			case g.Kind == report.OfNode:
+				head(checkedNode(s, r, g.Title))
+			case g.Title == "":
+				head("no namespace")
+			default:
+				head(clean(g.Title))
+			}
+			for _, o := range g.Objects {
+				checkedObject(w, s, o, wide)
+			}
 		}
 	}
+	ofNode := func(k report.GroupKind) bool { return k == report.OfNode }
+	show(ofNode)
 	for _, n := range r.Nodes {
-		if !shown[n.Name] {
-			fmt.Fprintf(w, "%s\n  %s nothing in the way\n", s.bold(clean(checkedNode(s, r, n.Name))), s.green(s.done))
+		if !slices.ContainsFunc(groups, func(g report.Group) bool { return ofNode(g.Kind) && g.Title == n.Name }) {
+			head(checkedNode(s, r, n.Name))
+			fmt.Fprintf(w, "  %s nothing in the way\n", s.green(s.done))
 		}
 	}
+	show(func(k report.GroupKind) bool { return !ofNode(k) })
 }
 
 // checkedNode heads a node's findings: what serves it, and where it would go.
@@ -50,16 +63,16 @@ func checkedNode(s style, r *report.Report, name string) string {
 		if n.Name != name {
 			continue
 		}
-		title := name
+		title := clean(name)
 		if n.Runtime != "" {
-			title += "  " + n.Runtime
+			title += "  " + clean(n.Runtime)
 		}
 		if r.To != "" {
 			title += " " + s.arrow + " " + string(r.To)
 		}
 		return title
 	}
-	return name
+	return clean(name)
 }
 
 func checkedObject(w io.Writer, s style, o report.Object, wide bool) {

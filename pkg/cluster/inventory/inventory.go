@@ -4,6 +4,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -62,7 +63,11 @@ func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error
 	if err := r.all(ctx, []kind{r.pods()}); err != nil {
 		return nil, err
 	}
-	if r.read == 0 {
+	switch {
+	case r.read > 0:
+	case r.missing:
+		return nil, errors.New("this API server serves none of the kinds that make pods")
+	default:
 		return nil, &cluster.DeniedError{Missing: cluster.CheckRights(o.Namespace)}
 	}
 	if err := r.customOwners(ctx); err != nil {
@@ -100,6 +105,8 @@ type reader struct {
 	entries map[uid]*entry
 	// read counts the kinds that make pods and could be read.
 	read int
+	// missing says that some kind isn't served at all.
+	missing bool
 }
 
 // all lists some kinds side by side.
@@ -131,6 +138,7 @@ func (r *reader) unread(k kind, err error) error {
 	case apierrors.IsForbidden(err):
 		r.inv.Unread = append(r.inv.Unread, fmt.Sprintf("%s%s may not be read with these credentials: %s", k.what, scope, k.loses))
 	case apierrors.IsNotFound(err):
+		r.missing = r.missing || k.makesPods
 		r.inv.Unread = append(r.inv.Unread, fmt.Sprintf("%s aren't served by this API server in the version that is asked for: %s", k.what, k.loses))
 	default:
 		return fmt.Errorf("listing %s%s: %w", k.what, scope, err)
