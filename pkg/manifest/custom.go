@@ -15,7 +15,7 @@ import (
 //   - one with a list of volumes, or with a single container, whose containers are scattered below it (Argo's workflows,
 //     Prometheus, runners).
 func (o *object) search(at *place, n *yaml.Node, depth int) {
-	n = real(n)
+	n = resolved(n)
 	switch {
 	case n == nil:
 		return
@@ -119,19 +119,19 @@ func scatteredName(n *yaml.Node, i int) string {
 
 // scattered are the places of the mappings that mount volumes or name an image, the spec itself included.
 func (o *object) scattered(at *place, n *yaml.Node, depth int) []*place {
-	n = real(n)
+	n = resolved(n)
 	if n == nil || depth > maxScattered {
 		return nil
 	}
 	var out []*place
-	if n.Kind == yaml.MappingNode && (isContainer(n)) {
+	if n.Kind == yaml.MappingNode && isContainer(n) {
 		out = append(out, at)
 	}
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && (i%2 == 0 || n.Content[i-1].Value == "volumes") {
 			continue
 		}
-		if k := real(c).Kind; k == yaml.MappingNode || k == yaml.SequenceNode {
+		if k := resolved(c).Kind; k == yaml.MappingNode || k == yaml.SequenceNode {
 			out = append(out, o.scattered(at.index(i), c, depth+1)...)
 		}
 	}

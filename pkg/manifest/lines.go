@@ -57,12 +57,12 @@ func (l *Loader) node(at *place) *yaml.Node {
 		}
 		l.last, l.roots = at.doc, roots
 	}
-	n := real(l.roots[at.steps[0]])
+	n := resolved(l.roots[at.steps[0]])
 	for _, i := range at.steps[1:] {
 		if i >= len(n.Content) {
 			return nil
 		}
-		n = real(n.Content[i])
+		n = resolved(n.Content[i])
 	}
 	return n
 }
@@ -70,7 +70,7 @@ func (l *Loader) node(at *place) *yaml.Node {
 // below returns what a step leads to, and the line that it begins in: a key of a mapping, or an element of a list by its name or its
 // index.
 func below(n *yaml.Node, step string) (*yaml.Node, int) {
-	n = real(n)
+	n = resolved(n)
 	if n == nil {
 		return nil, 0
 	}
@@ -78,7 +78,7 @@ func below(n *yaml.Node, step string) (*yaml.Node, int) {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if k := n.Content[i]; k.Value == step && !isMerge(k) {
-				return real(n.Content[i+1]), k.Line
+				return resolved(n.Content[i+1]), k.Line
 			}
 		}
 		if v := field(n, step); v != nil {
@@ -88,12 +88,12 @@ func below(n *yaml.Node, step string) (*yaml.Node, int) {
 		for _, key := range []string{"name", "mountPath", "key"} {
 			for _, c := range n.Content {
 				if text(c, key) == step {
-					return real(c), c.Line
+					return resolved(c), c.Line
 				}
 			}
 		}
 		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(n.Content) {
-			return real(n.Content[i]), n.Content[i].Line
+			return resolved(n.Content[i]), n.Content[i].Line
 		}
 	}
 	return nil, 0

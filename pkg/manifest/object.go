@@ -40,7 +40,7 @@ func (l *Loader) object(at *place, n *yaml.Node, implied string) (int, error) {
 		var errs []error
 		where, _ := at.field(n, "items")
 		for i := range items.Content {
-			k, err := l.object(where.index(i), real(items.Content[i]), strings.TrimSuffix(kind, "List"))
+			k, err := l.object(where.index(i), resolved(items.Content[i]), strings.TrimSuffix(kind, "List"))
 			objects += k
 			errs = append(errs, err)
 		}

@@ -111,11 +111,11 @@ type place struct {
 // field returns the value of a mapping's key and the place of it. A value that is merged in has no place of its own: it is that
 // of the mapping.
 func (p *place) field(n *yaml.Node, key string) (*place, *yaml.Node) {
-	n = real(n)
+	n = resolved(n)
 	if n != nil && n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if k := n.Content[i]; k.Kind == yaml.ScalarNode && k.Value == key && !isMerge(k) {
-				return p.index(i + 1), real(n.Content[i+1])
+				return p.index(i + 1), resolved(n.Content[i+1])
 			}
 		}
 	}

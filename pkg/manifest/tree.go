@@ -142,8 +142,8 @@ func measure(n *yaml.Node, known map[*yaml.Node]int, depth int) (int, error) {
 	return size, nil
 }
 
-// real follows an alias.
-func real(n *yaml.Node) *yaml.Node {
+// resolved follows an alias.
+func resolved(n *yaml.Node) *yaml.Node {
 	if n != nil && n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
@@ -152,7 +152,7 @@ func real(n *yaml.Node) *yaml.Node {
 
 // field returns the value of a mapping's key, merged mappings included; nil where there is none.
 func field(n *yaml.Node, key string) *yaml.Node {
-	n = real(n)
+	n = resolved(n)
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
@@ -161,7 +161,7 @@ func field(n *yaml.Node, key string) *yaml.Node {
 		k := n.Content[i]
 		switch {
 		case k.Kind == yaml.ScalarNode && k.Value == key && !isMerge(k):
-			return real(n.Content[i+1])
+			return resolved(n.Content[i+1])
 		case isMerge(k) && merged == nil:
 			for _, from := range mergedFrom(n.Content[i+1]) {
 				if merged = field(from, key); merged != nil {
@@ -177,14 +177,14 @@ func isMerge(k *yaml.Node) bool { return k.Kind == yaml.ScalarNode && k.Tag == "
 
 // mergedFrom are the mappings of a merge key, the first of them the strongest.
 func mergedFrom(n *yaml.Node) []*yaml.Node {
-	n = real(n)
+	n = resolved(n)
 	switch n.Kind {
 	case yaml.MappingNode:
 		return []*yaml.Node{n}
 	case yaml.SequenceNode:
 		var out []*yaml.Node
 		for _, c := range n.Content {
-			if c = real(c); c.Kind == yaml.MappingNode {
+			if c = resolved(c); c.Kind == yaml.MappingNode {
 				out = append(out, c)
 			}
 		}
@@ -206,26 +206,26 @@ func text(n *yaml.Node, keys ...string) string {
 
 // elements are the elements of a list, aliases followed.
 func elements(n *yaml.Node) []*yaml.Node {
-	n = real(n)
+	n = resolved(n)
 	if n == nil || n.Kind != yaml.SequenceNode {
 		return nil
 	}
 	out := make([]*yaml.Node, len(n.Content))
 	for i, c := range n.Content {
-		out[i] = real(c)
+		out[i] = resolved(c)
 	}
 	return out
 }
 
 // stringsOf returns a mapping of strings, such as annotations.
 func stringsOf(n *yaml.Node) map[string]string {
-	n = real(n)
+	n = resolved(n)
 	if n == nil || n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		return nil
 	}
 	out := map[string]string{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], real(n.Content[i+1])
+		k, v := n.Content[i], resolved(n.Content[i+1])
 		if isMerge(k) {
 			for _, from := range mergedFrom(v) {
 				for name, value := range stringsOf(from) {

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ func decode(n *yaml.Node, into any) error {
 
 // value is a tree as JSON has it. Of keys that are written twice the last counts. The tree was measured, so this ends.
 func value(n *yaml.Node) any {
-	switch n = real(n); n.Kind {
+	switch n = resolved(n); n.Kind {
 	case yaml.MappingNode:
 		return mapping(n)
 	case yaml.SequenceNode:
@@ -51,7 +50,7 @@ func mapping(n *yaml.Node) map[string]any {
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k := real(n.Content[i])
+		k := resolved(n.Content[i])
 		if k.Kind == yaml.ScalarNode && !isMerge(k) {
 			m[k.Value] = value(n.Content[i+1])
 		}
@@ -97,15 +96,4 @@ func integer(s string) any {
 		return f
 	}
 	return s
-}
-
-// kindOf says in words what a tree is, for errors.
-func kindOf(n *yaml.Node) string {
-	switch real(n).Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	}
-	return fmt.Sprintf("%.20q", n.Value)
 }

@@ -37,8 +37,10 @@ func sample() *Report {
 		},
 		Problems: []string{"node worker-3 could not be asked: it is NotReady"},
 		Findings: []v1alpha1.Finding{
-			{ID: "W001", Severity: v1alpha1.SeverityError, Message: `mounts "docker.sock" <script>alert(1)</script>`, Object: "ci/Deployment/builder", Pods: 3, Nodes: []string{"worker-1", "worker-2"},
-				Evidence: []string{"container c: mounts /run/docker.sock at /x (volume <d>)", "container d: \x1b[31mred\x01"}, Hint: "use a builder that needs no daemon & no socket"},
+			{
+				ID: "W001", Severity: v1alpha1.SeverityError, Message: `mounts "docker.sock" <script>alert(1)</script>`, Object: "ci/Deployment/builder", Pods: 3, Nodes: []string{"worker-1", "worker-2"},
+				Evidence: []string{"container c: mounts /run/docker.sock at /x (volume <d>)", "container d: \x1b[31mred\x01"}, Hint: "use a builder that needs no daemon & no socket",
+			},
 			{ID: "W001", Severity: v1alpha1.SeverityError, Message: "mounts it", Object: "ops/DaemonSet/agent", Pods: 1, Nodes: []string{"worker-1"}, Suppressed: "goes away in May"},
 			{ID: "N004", Severity: v1alpha1.SeverityWarning, Message: "6 GiB are free", Node: "worker-1", Evidence: []string{"/var"}},
 			{ID: "R003", Severity: v1alpha1.SeverityFixable, Message: "the cri plugin is disabled", Node: "worker-1", Evidence: []string{"/etc/containerd/config.toml:1"}},

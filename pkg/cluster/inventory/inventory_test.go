@@ -260,8 +260,10 @@ func TestSettings(t *testing.T) {
 	s.Put("persistentvolumes", &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "far"}, Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{}}}})
 	s.Put("persistentvolumeclaims", &corev1.PersistentVolumeClaim{ObjectMeta: meta("disk"), Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}})
 	s.Put("node.k8s.io/runtimeclasses", &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"})
-	s.Put("nodes", &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"node-role.kubernetes.io/control-plane": ""}, Annotations: map[string]string{cluster.KubeadmSocketAnnotation: "/run/x.sock"}},
-		Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: "docker://28", KubeletVersion: "v1.34.4"}}})
+	s.Put("nodes", &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"node-role.kubernetes.io/control-plane": ""}, Annotations: map[string]string{cluster.KubeadmSocketAnnotation: "/run/x.sock"}},
+		Status:     corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: "docker://28", KubeletVersion: "v1.34.4"}},
+	})
 	hook := func(service string) admissionv1.WebhookClientConfig {
 		return admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "shop", Name: service}}
 	}

@@ -212,7 +212,7 @@ func largeMeta(name string, i int, kind byte, owner types.UID) metav1.ObjectMeta
 		Namespace: namespaceOf(i), Name: fmt.Sprintf("%s-%d", name, i), UID: largeUID(kind, i), ResourceVersion: "1",
 		Labels:        map[string]string{"app": fmt.Sprintf("app-%d", i)},
 		Annotations:   map[string]string{"kubectl.kubernetes.io/last-applied-configuration": strings.Repeat("x", 1500)},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: []byte("{" + strings.Repeat(" ", 1500) + "}")}}},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1("{" + strings.Repeat(" ", 1500) + "}")}},
 	}
 	if owner != "" {
 		meta.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: map[byte]string{'e': "Deployment", 'f': "ReplicaSet"}[kind], Name: "x", UID: owner, Controller: &yes}}
@@ -227,7 +227,8 @@ func largeSpec(i int) corev1.PodSpec {
 		Containers: []corev1.Container{{
 			Name: "app", Image: fmt.Sprintf("registry.example/team-%d/app:%d", i%200, i%50), Command: []string{"/bin/app"}, Args: []string{"--listen=:8080", fmt.Sprintf("--id=%d", i)},
 			Env: []corev1.EnvVar{
-				{Name: "LOG_LEVEL", Value: "info"}, {Name: "APP_ID", Value: fmt.Sprint(i)},
+				{Name: "LOG_LEVEL", Value: "info"},
+				{Name: "APP_ID", Value: fmt.Sprint(i)},
 				{Name: "POD_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}},
 			},
 			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}, VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: "/etc/app"}, {Name: "tmp", MountPath: "/tmp"}},
