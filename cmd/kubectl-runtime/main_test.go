@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"api":       startAPI,
+			"cluster":   startCluster(t),
 			"facts":     writeFacts,
 			"requests":  wantRequests,
 			"code":      runCode,

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cmd"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
 // marker heads every page, so that nobody edits one in vain.
@@ -84,12 +85,22 @@ func verb(c *cobra.Command) string {
 
 func checks() string {
 	var b strings.Builder
-	b.WriteString("# Checks\n\nRules that `switch` asks before it touches a node. An *error* stops the switch, unless the rule isn't firm and\n" +
-		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown.\n")
+	b.WriteString("# Checks\n\nRules that `check` applies, and `switch` before it touches a node. An *error* stops the switch, unless the rule isn't firm and\n" +
+		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown. W… are about workloads and C… about the\n" +
+		"cluster: their findings can also be ignored for good, by an annotation of the object or its pod template that says why:\n" +
+		"`" + workload.IgnoreAnnotation + ": \"W002,W007: goes away in May\"`.\n")
 	for _, r := range check.List() {
-		fmt.Fprintf(&b, "\n## %s — %s\n\n%s\n", r.ID, r.Title, strings.TrimSpace(r.Doc))
+		rule(&b, r.ID, r.Title, r.Doc)
+	}
+	for _, r := range workload.Rules() {
+		rule(&b, r.ID, r.Title, r.Doc)
 	}
 	return b.String()
+}
+
+// rule writes a rule. It is found by its ID alone, whatever its title becomes.
+func rule(b *strings.Builder, id, title, doc string) {
+	fmt.Fprintf(b, "\n<a id=%q></a>\n\n## %s — %s\n\n%s\n", strings.ToLower(id), id, title, strings.TrimSpace(doc))
 }
 
 func rights() string {
@@ -102,7 +113,10 @@ func rights() string {
 		"privileged pods is root on the nodes; see [security.md](security.md).\n")
 	section("status", "`kubectl runtime status` reads nodes and nothing else: `get`, `list` and, with `-w`, `watch` on `nodes`.",
 		[]cluster.Right{{Verb: "get", Resource: "nodes"}, {Verb: "list", Resource: "nodes"}, {Verb: "watch", Resource: "nodes"}})
-	section("status --deep, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
+	section("check", "Nothing is asked for before: what may not be read is said, and the rest is checked. With `-n` the rights on what namespaces hold are needed\n"+
+		"in that one. Owners of custom kinds are listed too, where `list` on them is allowed; without it pods are reported under the name that\n"+
+		"their reference has. With `NODE` or `--nodes` come the rights below.", cluster.CheckRights(""))
+	section("status --deep, check NODE, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
 	section("switch, rollback", "With `-n` the rights on pods are needed in that namespace.", cluster.SwitchRights("kube-system", cluster.DrainOptions{}))
 	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
 		"or carried over from the old runtime's store.", cluster.SecretRights())

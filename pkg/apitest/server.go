@@ -40,6 +40,10 @@ type Server struct {
 	admit   []func(pod *unstructured.Unstructured)
 	deleted []func(x *unstructured.Unstructured) bool
 	denied  map[string]bool
+	// forbidden requests are refused; custom names the kinds of tests' own resources; pageSize bounds pages.
+	forbidden map[string]bool
+	custom    map[string]string
+	pageSize  int
 }
 
 // ref names an object: its resource with group and version, namespace and name.
@@ -54,7 +58,7 @@ type change struct {
 
 // New starts a server that ends with the test.
 func New(t testing.TB) *Server {
-	s := &Server{t: t, objects: map[ref]*unstructured.Unstructured{}, denied: map[string]bool{}, version: 1}
+	s := &Server{t: t, objects: map[ref]*unstructured.Unstructured{}, denied: map[string]bool{}, forbidden: map[string]bool{}, custom: map[string]string{}, version: 1}
 	s.changed = sync.NewCond(&s.mu)
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(func() {
@@ -102,6 +106,27 @@ func (s *Server) Deny(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.denied[what] = true
+}
+
+// Forbid refuses requests of "verb resource".
+func (s *Server) Forbid(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden[what] = true
+}
+
+// Custom makes the server know a kind of a custom resource, such as Custom("argoproj.io/v1alpha1/rollouts", "Rollout").
+func (s *Server) Custom(resource, kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.custom[resource] = kind
+}
+
+// PageSize makes pages smaller than clients ask for.
+func (s *Server) PageSize(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pageSize = n
 }
 
 // Requests are all requests so far, as "verb resource".

@@ -171,3 +171,28 @@ func allowed(ctx context.Context, client kubernetes.Interface, r Right) (bool, e
 	}
 	return answer.Status.Allowed, nil
 }
+
+// CheckRights are what looking at workloads needs; an empty namespace is all of them. None is asked for before: what is missing is
+// told, and the rest is looked at.
+func CheckRights(namespace string) []Right {
+	return expand(
+		grant{"", "nodes", "", "list"},
+		grant{"", "pods", namespace, "list"},
+		grant{"", "podtemplates", namespace, "list"},
+		grant{"", "replicationcontrollers", namespace, "list"},
+		grant{"", "configmaps", namespace, "list"},
+		grant{"", "persistentvolumeclaims", namespace, "list"},
+		grant{"", "persistentvolumes", "", "list"},
+		grant{"", "services", "", "list"},
+		grant{"apps", "deployments", namespace, "list"},
+		grant{"apps", "replicasets", namespace, "list"},
+		grant{"apps", "statefulsets", namespace, "list"},
+		grant{"apps", "daemonsets", namespace, "list"},
+		grant{"batch", "jobs", namespace, "list"},
+		grant{"batch", "cronjobs", namespace, "list"},
+		grant{"policy", "poddisruptionbudgets", namespace, "list"},
+		grant{"node.k8s.io", "runtimeclasses", "", "list"},
+		grant{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "list"},
+		grant{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", "list"},
+	)
+}

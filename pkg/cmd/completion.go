@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // addCompletion adds cobra's completion scripts, and the file that kubectl itself asks for a plugin's completion.
@@ -71,8 +71,20 @@ func (p *program) completeSwitch(cmd *cobra.Command) {
 	fixed(cmd, "to", targetNames()...)
 	fixed(cmd, "dry-run", string(dryRunNone), string(dryRunClient), string(dryRunServer))
 	fixed(cmd, "output", "json", "yaml")
+	completeIgnore(cmd)
+}
+
+// completeCheck completes the values of check's flags.
+func (p *program) completeCheck(cmd *cobra.Command) {
+	fixed(cmd, "to", targetNames()...)
+	fixed(cmd, "fail-on", string(v1alpha1.SeverityError), string(v1alpha1.SeverityWarning), "never")
+	fixed(cmd, "output", checkFormats()...)
+	completeIgnore(cmd)
+}
+
+func completeIgnore(cmd *cobra.Command) {
 	var ids []string
-	for _, r := range check.List() {
+	for _, r := range allRules() {
 		ids = append(ids, r.ID+"\t"+r.Title)
 	}
 	fixed(cmd, "ignore", ids...)

@@ -64,8 +64,8 @@ func (p *program) command() *cobra.Command {
 
 			A switch waits for the proof that the node works, and a node that doesn't get it in time rolls itself back.
 
-			Exit codes: 0 done or nothing to do; 1 error, no node was changed; 2 a dry run with --detailed-exitcode found
-			changes; 3 a node failed and was rolled back cleanly; 4 a node is stuck and needs a person; 130 interrupted.
+			Exit codes: 0 done or nothing to do; 1 error, no node was changed; 2 check found errors, or a dry run with
+			--detailed-exitcode changes; 3 a node failed and was rolled back cleanly; 4 a node is stuck and needs a person; 130 interrupted.
 
 			Flags of kubectl, such as --context, stand behind the plugin's name: kubectl refuses them before it.`),
 	}
@@ -82,7 +82,7 @@ func (p *program) command() *cobra.Command {
 	root.PersistentFlags().Lookup("cache-dir").DefValue = "$HOME/.kube/cache"
 	root.PersistentFlags().Var(&p.color, "color", `When to colour: "auto" (on a terminal, unless NO_COLOR is set), "always" or "never"`)
 
-	root.AddCommand(p.newStatus(), p.newSwitch(), p.newRollback(), p.newVersion())
+	root.AddCommand(p.newStatus(), p.newCheck(), p.newSwitch(), p.newRollback(), p.newVersion())
 	addHelp(root)
 	addCompletion(root)
 	return root

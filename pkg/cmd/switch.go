@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 )
 
@@ -186,7 +185,7 @@ func parseTarget(to string) (v1alpha1.RuntimeName, error) {
 // knownRules refuses IDs that no rule has: a typing error there would switch nothing off.
 func knownRules(ids []string) error {
 	known := map[string]string{}
-	for _, r := range check.List() {
+	for _, r := range allRules() {
 		known[r.ID] = r.ID
 	}
 	for _, id := range ids {
