@@ -33,6 +33,8 @@ type Options struct {
 	Namespace string
 	// Selector leaves out workloads unless it matches their own labels or those of their pods; nil matches all.
 	Selector labels.Selector
+	// Own matches the labels of pods that go before a runtime does, as the tool's own; nil matches none.
+	Own labels.Selector
 	// Nodes leaves out workloads without a pod on one of these nodes; empty means all.
 	Nodes []string
 }
