@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // daemon says where a client's requests go.
@@ -62,11 +60,15 @@ func (c *container) reach(address string) daemon {
 
 // socketAt returns who listens at a path of the container.
 func (c *container) socketAt(p string) daemon {
-	switch host, own := c.where(p); {
-	case host != "":
+	host, own := c.where(p)
+	switch {
+	case host != "" && c.s.j.known.usual(host):
 		return onNode
 	case own, c.s.ownDaemon:
+		// The pod's own daemon may also share its socket through a directory of the node.
 		return inPod
+	case host != "":
+		return somewhere
 	}
 	return nobody
 }
@@ -88,68 +90,51 @@ func (c *container) host(name string) daemon {
 		// The last is the bridge that Docker makes unless it is told another network.
 		return onNode
 	}
+	for _, a := range c.s.w.Spec.HostAliases {
+		if slices.Contains(a.Hostnames, name) {
+			name = a.IP
+		}
+	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		if ip.IsLoopback() || ip.IsUnspecified() {
 			return c.local()
 		}
 		return c.s.j.nodeAddress(name)
 	}
-	for _, n := range c.s.j.inv.Nodes {
-		if n.Name == name || slices.Contains(n.Addresses, name) {
-			return onNode
-		}
+	if c.s.j.isNode(name) {
+		return onNode
 	}
 	parts := strings.Split(name, ".")
 	ref := Key{Namespace: c.s.w.Object.Namespace, Name: parts[0]}
 	if len(parts) > 1 {
 		ref.Namespace = parts[1]
 	}
-	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, selector)) > 0 {
+	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, serviceSelector(selector))) > 0 {
 		return inPod
 	}
 	return somewhere
 }
 
-// nodeAddress says whose an address is. Where no node's is known it may be one.
+// nodeAddress says whose an address is. Where of nodes no more than their names is known it may be one's.
 func (j *judge) nodeAddress(ip string) daemon {
-	known := false
-	for i := range j.inv.Nodes {
-		known = known || len(j.inv.Nodes[i].Addresses) > 0
-		if slices.Contains(j.inv.Nodes[i].Addresses, ip) {
-			return onNode
-		}
+	if j.isNode(ip) || len(j.addresses) <= len(j.inv.Nodes) {
+		return onNode
 	}
-	if known {
-		return somewhere
-	}
-	return onNode
+	return somewhere
 }
 
-// selected returns the workloads of a namespace whose pods carry the labels of a Service's selector.
-func (j *judge) selected(namespace string, selector map[string]string) []*Workload {
-	if len(selector) == 0 {
-		return nil
-	}
-	want := labels.SelectorFromSet(selector)
-	var out []*Workload
-	for _, i := range j.inNamespace(namespace) {
-		if w := &j.inv.Workloads[i]; want.Matches(labels.Set(w.Labels)) {
-			out = append(out, w)
+// isNode reports whether a name or an address is a node's.
+func (j *judge) isNode(name string) bool {
+	if j.addresses == nil {
+		j.addresses = map[string]bool{}
+		for i := range j.inv.Nodes {
+			j.addresses[j.inv.Nodes[i].Name] = true
+			for _, a := range j.inv.Nodes[i].Addresses {
+				j.addresses[a] = true
+			}
 		}
 	}
-	return out
-}
-
-// inNamespace returns the indexes of a namespace's workloads.
-func (j *judge) inNamespace(namespace string) []int {
-	if j.byNamespace == nil {
-		j.byNamespace = map[string][]int{}
-		for i := range j.inv.Workloads {
-			ns := j.inv.Workloads[i].Object.Namespace
-			j.byNamespace[ns] = append(j.byNamespace[ns], i)
-		}
-	}
-	return j.byNamespace[namespace]
+	return j.addresses[name]
 }
 
 // daemonOf returns the daemon that a command of the container speaks to.
@@ -172,7 +157,7 @@ func (c *container) daemonOf(k *usedCall) daemon {
 			address = "/run/containerd/containerd.sock"
 		}
 		p, _ := unixPath(address)
-		if h, _ := c.where(p); h != "" {
+		if h, _ := c.where(p); h != "" && c.s.j.known.usual(h) {
 			return onNode
 		}
 		return nobody

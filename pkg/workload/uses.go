@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // uses is what a container says of itself: in its command, its environment, its probes and hooks, and in the ConfigMaps
@@ -73,16 +74,12 @@ func (c *container) readCommands(u *uses) []string {
 	for _, w := range c.Args {
 		words = append(words, c.expand(w))
 	}
-	// Without a command the arguments are those of the image's own program.
-	field := "args"
-	switch {
-	case len(c.Command) == 0 && len(words) > 0 && !runsItsArgs(c.Image):
-		c.readWords(u, field, words, nil)
-	case len(words) > 0:
-		if len(c.Command) > 0 {
-			field = "command"
-		}
-		runs = append(runs, c.readWords(u, field, words, words)...)
+	switch argv := program(c.Image, c.Command, words); {
+	case len(words) == 0:
+	case len(c.Command) > 0:
+		runs = append(runs, c.readWords(u, "command", words, argv)...)
+	default:
+		runs = append(runs, c.readWords(u, "args", words, argv)...)
 	}
 	for _, p := range c.handlers() {
 		if len(p.exec) > 0 {
@@ -92,10 +89,36 @@ func (c *container) readCommands(u *uses) []string {
 	return runs
 }
 
-// runsItsArgs reports whether an image is known to start the program that its first argument names.
-func runsItsArgs(image string) bool {
-	switch name, _ := repository(image); name {
-	case "docker", "docker-cli", "alpine", "busybox", "ubuntu", "debian", "centos", "fedora", "bash":
+// program returns the command that a container starts; nil where its words are arguments of a program that only the
+// image knows. Where no command is given a shell or docker at the head of the arguments is taken for one, as images
+// without an entry point, and most entry points, start it.
+func program(image string, command, words []string) []string {
+	if len(command) > 0 || len(words) == 0 {
+		return words
+	}
+	first := base(words[0])
+	name, _ := repository(image)
+	docker := name == "docker" || name == "docker-cli"
+	switch {
+	case shell(first), docker && strings.HasPrefix(first, "docker"):
+		return words
+	case first == "docker" && len(words) > 1 && subcommand(words[1]):
+		return words
+	case docker && subcommand(first):
+		return append([]string{"docker"}, words...)
+	}
+	switch name {
+	case "alpine", "busybox", "ubuntu", "debian", "centos", "fedora", "bash":
+		return words
+	}
+	return nil
+}
+
+// subcommand reports whether a word is one of docker's usual commands.
+func subcommand(word string) bool {
+	switch word {
+	case "build", "buildx", "builder", "compose", "container", "cp", "create", "events", "exec", "image", "images", "info", "inspect", "kill", "load", "logs",
+		"network", "ps", "pull", "push", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "system", "tag", "top", "version", "volume":
 		return true
 	}
 	return false
@@ -134,24 +157,32 @@ func (c *container) handlers() []handler {
 
 // readWords takes in the words of one command; argv is nil where they are only arguments of an unknown program.
 func (c *container) readWords(u *uses, field string, words, argv []string) []string {
-	any, named := false, false
+	called, named := argv != nil && interesting(argv[0]), false
 	for _, w := range words {
-		any = any || interesting(w)
+		called = called || interesting(w)
 		named = named || mentions(w)
 	}
-	if !any && !named && !(argv != nil && len(c.s.j.inv.ConfigMaps) > 0) {
+	// What runs a script of a ConfigMap matters too, whatever it is called.
+	if !called && !named && (argv == nil || !c.namesFiles(argv)) {
 		return nil
 	}
 	line := c.at(field)
 	var runs []string
 	root, host := "", false
 	if argv != nil {
-		var r reader
+		r := reader{parser: c.s.j.parser}
 		r.argv(argv, context{}, "")
 		runs = r.out.runs
 		for _, k := range r.out.calls {
 			u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
 			root, host = orRoot(root, k.root), host || k.host
+		}
+		if name := base(argv[0]); strings.HasPrefix(name, "python") || name == "node" || name == "ruby" || name == "perl" {
+			for _, w := range argv[1:] {
+				for _, k := range foreignCalls(c.s.j.parser, w) {
+					u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
+				}
+			}
 		}
 		for _, v := range r.out.dockerHosts {
 			u.hosts = append(u.hosts, usedHost{value: c.expand(v.value), evidence: c.says("%s: DOCKER_HOST=%s", field, v.value), line: line})
@@ -167,6 +198,18 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 	return runs
 }
 
+// namesFiles reports whether words mention a place where the container mounts a ConfigMap.
+func (c *container) namesFiles(words []string) bool {
+	for i := range c.mounts {
+		for _, w := range words {
+			if len(c.mounts[i].files) > 0 && strings.Contains(w, c.mounts[i].at) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func orRoot(a, b string) string {
 	if a != "" {
 		return a
@@ -177,7 +220,7 @@ func orRoot(a, b string) string {
 // brief shows a command in a few words.
 func brief(argv []string) string {
 	const most = 60
-	s := strings.Join(argv, " ")
+	s := strings.ReplaceAll(strings.Join(argv, " "), unknownWord, "…")
 	if i := strings.IndexByte(s, '\n'); i >= 0 {
 		s = s[:i] + " …"
 	}
@@ -220,10 +263,15 @@ func (c *container) readFiles(u *uses, runs []string) {
 			for _, n := range t.names {
 				u.names = append(u.names, usedName{naming: n, evidence: c.says("%s:%d: %s", where, n.line, n.path), line: line, config: true})
 			}
-			if !t.isScript(f.key) && !startsOne(runs, f.at) {
+			var s *script
+			switch {
+			case foreign(f.key, t.body):
+				s = t.asForeign(c.s.j.parser)
+			case t.isScript(f.key) || startsOne(runs, f.at):
+				s = t.asScript(c.s.j.parser)
+			default:
 				continue
 			}
-			s := t.asScript()
 			for _, k := range s.calls {
 				u.calls = append(u.calls, usedCall{k, c.says("%s:%d: %s", where, k.line, brief(k.argv)), line})
 			}
@@ -268,12 +316,19 @@ func (t *text) isScript(key string) bool {
 	return false
 }
 
-func (t *text) asScript() *script {
+func (t *text) asScript(parser *syntax.Parser) *script {
 	if t.parsed == nil {
 		t.parsed = &script{}
 		if interesting(t.body) {
-			*t.parsed = readScript(t.body)
+			*t.parsed = readScript(parser, t.body)
 		}
+	}
+	return t.parsed
+}
+
+func (t *text) asForeign(parser *syntax.Parser) *script {
+	if t.parsed == nil {
+		t.parsed = &script{calls: foreignCalls(parser, t.body)}
 	}
 	return t.parsed
 }
