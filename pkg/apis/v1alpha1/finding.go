@@ -22,6 +22,16 @@ type Finding struct {
 	// Hint says what to do about it.
 	Hint string `json:"hint,omitempty"`
 	Node string `json:"node,omitempty"`
-	// Object is the workload that is concerned, as namespace/kind/name, for findings about workloads.
+	// Object is the workload that is concerned, as namespace/kind/name, for findings about workloads. One without a
+	// namespace has kind/name.
 	Object string `json:"object,omitempty"`
+	// Pods counts the live pods of Object.
+	Pods int `json:"pods,omitempty"`
+	// Nodes are the nodes that those pods are on, sorted.
+	Nodes []string `json:"nodes,omitempty"`
+	// File and Line say where Object is written, for findings about files. Line counts from 1; 0 is unknown.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	// Suppressed is the reason for which the finding isn't counted; it is empty for one that is.
+	Suppressed string `json:"suppressed,omitempty"`
 }
