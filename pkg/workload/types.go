@@ -75,7 +75,9 @@ type Node struct {
 	// KubeletVersion is such as v1.34.2.
 	KubeletVersion string
 	// CRISocket is kubeadm's annotation kubeadm.alpha.kubernetes.io/cri-socket; empty where there is none.
-	CRISocket    string
+	CRISocket string
+	// Addresses are its IP addresses and host names.
+	Addresses    []string
 	ControlPlane bool
 	// Windows says that the node's operating system is Windows.
 	Windows bool
@@ -117,6 +119,8 @@ type Inventory struct {
 	Nodes []Node
 	// ServerVersion is the API server's, such as v1.35.1; empty for files.
 	ServerVersion string
+	// Sources are where objects other than workloads and webhooks were read from, such as budgets; empty for the API.
+	Sources map[Object]Source
 	// Unread says what could not be read, a sentence each.
 	Unread []string
 }

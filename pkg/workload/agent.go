@@ -1,0 +1,204 @@
+package workload
+
+import (
+	"io"
+	"path"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// agentUse is a line of a configuration that ties an agent to Docker.
+type agentUse struct {
+	// asks says that the agent speaks to Docker's API; else it takes the lines of container logs for Docker's JSON.
+	asks bool
+	what string
+	line int
+}
+
+// agent returns what a configuration of a log or metrics agent has of Docker.
+func (t *text) agent(key string) []agentUse {
+	if t.seen {
+		return t.agents
+	}
+	t.seen = true
+	lower := strings.ToLower(t.body)
+	if !strings.Contains(lower, "docker") && !strings.Contains(lower, "json") || len(t.body) > maxConfig {
+		return nil
+	}
+	t.agents = append(lined(t.body), fluentd(t.body)...)
+	switch path.Ext(key) {
+	case ".yaml", ".yml", "", ".json":
+		t.agents = append(t.agents, structured(t.body)...)
+	}
+	return t.agents
+}
+
+const (
+	// maxConfig is the most that a ConfigMap holds, in bytes.
+	maxConfig = 1 << 20
+	// maxNesting is far more than configurations have.
+	maxNesting = 100
+)
+
+// containerLogs reports whether a glob names the logs of containers.
+func containerLogs(p string) bool {
+	return strings.Contains(p, "/log/containers") || strings.Contains(p, "/log/pods") || strings.Contains(p, "/lib/docker/containers")
+}
+
+// lined reads the formats that are made of sections and lines: fluent-bit's classic one, and the TOML or River of vector,
+// telegraf, Alloy and Traefik.
+func lined(body string) []agentUse {
+	var out []agentUse
+	section := input{}
+	for i, line := range strings.Split(body, "\n") {
+		t := strings.TrimSpace(uncomment(line))
+		if t == "" {
+			continue
+		}
+		if t[0] == '[' {
+			out = append(out, section.uses()...)
+			section = input{active: strings.EqualFold(t, "[INPUT]")}
+			switch strings.Trim(t, "[] ") {
+			case "inputs.docker", "inputs.docker_log", "providers.docker":
+				out = append(out, agentUse{true, t, i + 1})
+			}
+			continue
+		}
+		switch first := strings.Fields(t)[0]; first {
+		case "stage.docker":
+			out = append(out, agentUse{false, t, i + 1})
+		case "discovery.docker", "loki.source.docker":
+			out = append(out, agentUse{true, t, i + 1})
+		case "type":
+			if v := strings.Trim(strings.TrimLeft(t[len(first):], " ="), `"' `); v == "docker_logs" {
+				out = append(out, agentUse{true, t, i + 1})
+			}
+		}
+		if section.active {
+			if f := strings.Fields(t); len(f) >= 2 {
+				section.set(strings.ToLower(f[0]), strings.TrimSpace(t[len(f[0]):]), i+1)
+			}
+		}
+	}
+	return append(out, section.uses()...)
+}
+
+// input is an input of fluent-bit.
+type input struct {
+	active                             bool
+	name, path, parser, multi, dockerM string
+	line                               int
+}
+
+func (in *input) set(key, value string, line int) {
+	switch key {
+	case "name":
+		in.name = value
+	case "path":
+		in.path = value
+	case "parser":
+		in.parser, in.line = value, line
+	case "multiline.parser":
+		in.multi, in.line = value, line
+	case "docker_mode":
+		in.dockerM, in.line = value, line
+	}
+}
+
+func (in *input) uses() []agentUse {
+	if !strings.EqualFold(in.name, "tail") || in.path != "" && !containerLogs(in.path) {
+		return nil
+	}
+	parsers := strings.Split(in.multi, ",")
+	docker, cri := false, false
+	for _, p := range parsers {
+		docker = docker || strings.TrimSpace(p) == "docker"
+		cri = cri || strings.TrimSpace(p) == "cri"
+	}
+	switch {
+	case cri:
+		return nil
+	case docker:
+		return []agentUse{{false, "multiline.parser " + in.multi, in.line}}
+	case strings.EqualFold(in.parser, "docker"), strings.EqualFold(in.parser, "json") && in.path != "":
+		return []agentUse{{false, "parser " + in.parser, in.line}}
+	case strings.EqualFold(in.dockerM, "on") || strings.EqualFold(in.dockerM, "true"):
+		return []agentUse{{false, "docker_mode on", in.line}}
+	}
+	return nil
+}
+
+// fluentd reads fluentd's format: sources that tail container logs and parse them as JSON and nothing else.
+func fluentd(body string) []agentUse {
+	if !strings.Contains(body, "<source>") {
+		return nil
+	}
+	var out []agentUse
+	source, parse, json, other, logs := false, false, 0, false, false
+	for i, line := range strings.Split(body, "\n") {
+		t := strings.TrimSpace(uncomment(line))
+		f := strings.Fields(t)
+		if len(f) == 0 {
+			continue
+		}
+		value := strings.Join(f[1:], " ")
+		switch {
+		case f[0] == "<source>":
+			source, parse, json, other, logs = true, false, 0, false, false
+		case f[0] == "</source>":
+			if source && logs && json > 0 && !other {
+				out = append(out, agentUse{false, "a parser of type json", json})
+			}
+			source = false
+		case !source:
+		case f[0] == "<parse>":
+			parse = true
+		case f[0] == "</parse>":
+			parse = false
+		case f[0] == "path":
+			logs = logs || containerLogs(value)
+		case f[0] == "format", f[0] == "@type" && parse, f[0] == "type" && parse:
+			switch strings.Trim(value, `"'`) {
+			case "json":
+				json = i + 1
+			case "multi_format":
+			default:
+				other = true
+			}
+		}
+	}
+	return out
+}
+
+// structured reads YAML: filebeat, metricbeat, promtail, fluent-bit, vector, Prometheus, Traefik, OpenTelemetry's collector.
+// Documents that can't be read are passed over; aliases aren't followed.
+func structured(body string) []agentUse {
+	var out []agentUse
+	dec := yaml.NewDecoder(strings.NewReader(body))
+	for {
+		var n yaml.Node
+		if err := dec.Decode(&n); err == io.EOF || err != nil {
+			return out
+		}
+		walkYAML(&n, "", 0, &out)
+	}
+}
+
+// walkYAML visits every mapping below n; under is the key that holds n, or the list of it.
+func walkYAML(n *yaml.Node, under string, depth int, out *[]agentUse) {
+	if depth > maxNesting {
+		return
+	}
+	switch n.Kind {
+	case yaml.DocumentNode, yaml.SequenceNode:
+		for _, c := range n.Content {
+			walkYAML(c, under, depth+1, out)
+		}
+	case yaml.MappingNode:
+		*out = append(*out, mapping(n, under)...)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			walkYAML(n.Content[i+1], n.Content[i].Value, depth+1, out)
+		}
+	}
+}

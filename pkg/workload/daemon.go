@@ -1,0 +1,208 @@
+package workload
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// daemon says where a client's requests go.
+type daemon int
+
+const (
+	nobody    daemon = iota // no daemon that could be seen
+	inPod                   // a daemon of the pod itself, or of another pod that is judged for itself
+	onNode                  // the node's
+	somewhere               // an address that may or may not be a node's
+)
+
+// unixPath returns the path of a socket's address.
+func unixPath(address string) (string, bool) {
+	if p, ok := strings.CutPrefix(address, "unix://"); ok {
+		return p, true
+	}
+	return address, strings.HasPrefix(address, "/")
+}
+
+// reach returns where a value of DOCKER_HOST leads from the container.
+func (c *container) reach(address string) daemon {
+	address = strings.TrimSpace(address)
+	if address == "" {
+		return c.socketAt("/var/run/docker.sock")
+	}
+	if p, ok := unixPath(address); ok {
+		return c.socketAt(p)
+	}
+	if !strings.Contains(address, "://") {
+		address = "tcp://" + address
+	}
+	scheme, rest, _ := strings.Cut(address, "://")
+	if scheme == "fd" || scheme == "npipe" {
+		return nobody
+	}
+	if strings.Contains(rest, "$(status.hostIP)") || strings.Contains(rest, "$(spec.nodeName)") {
+		return onNode
+	}
+	if strings.Contains(rest, "$(status.podIP)") {
+		return c.local()
+	}
+	// What stands in a variable that isn't known here may be any address.
+	if strings.Contains(rest, "$") {
+		return somewhere
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return somewhere
+	}
+	return c.host(u.Hostname())
+}
+
+// socketAt returns who listens at a path of the container.
+func (c *container) socketAt(p string) daemon {
+	switch host, own := c.where(p); {
+	case host != "":
+		return onNode
+	case own, c.s.ownDaemon:
+		return inPod
+	}
+	return nobody
+}
+
+// local is what listens on the pod's own address.
+func (c *container) local() daemon {
+	if c.s.w.Spec.HostNetwork && !c.s.ownDaemon {
+		return onNode
+	}
+	return inPod
+}
+
+func (c *container) host(name string) daemon {
+	name = strings.TrimSuffix(name, ".")
+	switch name {
+	case "", "localhost":
+		return c.local()
+	case "host.docker.internal", "gateway.docker.internal", "172.17.0.1":
+		// The last is the bridge that Docker makes unless it is told another network.
+		return onNode
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		if ip.IsLoopback() || ip.IsUnspecified() {
+			return c.local()
+		}
+		return c.s.j.nodeAddress(name)
+	}
+	for _, n := range c.s.j.inv.Nodes {
+		if n.Name == name || slices.Contains(n.Addresses, name) {
+			return onNode
+		}
+	}
+	parts := strings.Split(name, ".")
+	ref := Key{Namespace: c.s.w.Object.Namespace, Name: parts[0]}
+	if len(parts) > 1 {
+		ref.Namespace = parts[1]
+	}
+	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, selector)) > 0 {
+		return inPod
+	}
+	return somewhere
+}
+
+// nodeAddress says whose an address is. Where no node's is known it may be one.
+func (j *judge) nodeAddress(ip string) daemon {
+	known := false
+	for i := range j.inv.Nodes {
+		known = known || len(j.inv.Nodes[i].Addresses) > 0
+		if slices.Contains(j.inv.Nodes[i].Addresses, ip) {
+			return onNode
+		}
+	}
+	if known {
+		return somewhere
+	}
+	return onNode
+}
+
+// selected returns the workloads of a namespace whose pods carry the labels of a Service's selector.
+func (j *judge) selected(namespace string, selector map[string]string) []*Workload {
+	if len(selector) == 0 {
+		return nil
+	}
+	want := labels.SelectorFromSet(selector)
+	var out []*Workload
+	for _, i := range j.inNamespace(namespace) {
+		if w := &j.inv.Workloads[i]; want.Matches(labels.Set(w.Labels)) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// inNamespace returns the indexes of a namespace's workloads.
+func (j *judge) inNamespace(namespace string) []int {
+	if j.byNamespace == nil {
+		j.byNamespace = map[string][]int{}
+		for i := range j.inv.Workloads {
+			ns := j.inv.Workloads[i].Object.Namespace
+			j.byNamespace[ns] = append(j.byNamespace[ns], i)
+		}
+	}
+	return j.byNamespace[namespace]
+}
+
+// daemonOf returns the daemon that a command of the container speaks to.
+func (c *container) daemonOf(k *usedCall) daemon {
+	if k.host {
+		return onNode
+	}
+	if k.root != "" {
+		if h, _ := c.where(k.root); h == "/" {
+			return onNode
+		}
+	}
+	switch base(k.argv[0]) {
+	case "ctr", "nerdctl":
+		address, ok := option(k.argv[1:], "-a", "--address", "-H", "--host")
+		if !ok {
+			address = c.env["CONTAINERD_ADDRESS"].value
+		}
+		if address == "" {
+			address = "/run/containerd/containerd.sock"
+		}
+		p, _ := unixPath(address)
+		if h, _ := c.where(p); h != "" {
+			return onNode
+		}
+		return nobody
+	}
+	if address, ok := option(k.argv[1:], "-H", "--host"); ok {
+		return c.reach(c.expand(address))
+	}
+	hosts := c.used().hosts
+	for i := range hosts {
+		if !hosts[i].unread {
+			return c.reach(hosts[i].value)
+		}
+	}
+	return c.reach("")
+}
+
+// option returns the value of an option that stands before a client's subcommand.
+func option(words []string, names ...string) (string, bool) {
+	for i, w := range words {
+		if !strings.HasPrefix(w, "-") && (i == 0 || !strings.HasPrefix(words[i-1], "-")) {
+			return "", false
+		}
+		for _, n := range names {
+			if w == n && i+1 < len(words) {
+				return words[i+1], true
+			}
+			if v, ok := strings.CutPrefix(w, n+"="); ok {
+				return v, true
+			}
+		}
+	}
+	return "", false
+}
