@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cmd"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
 // marker heads every page, so that nobody edits one in vain.
@@ -84,10 +85,17 @@ func verb(c *cobra.Command) string {
 
 func checks() string {
 	var b strings.Builder
-	b.WriteString("# Checks\n\nRules that `switch` asks before it touches a node. An *error* stops the switch, unless the rule isn't firm and\n" +
-		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown.\n")
+	b.WriteString("# Checks\n\nRules that `check` and `switch` ask. An *error* stops the switch, unless the rule isn't firm and\n" +
+		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown.\n\n" +
+		"A finding about an object is shown but not counted when the object, or its pod template, carries the annotation\n\n" +
+		"    " + workload.IgnoreAnnotation + ": \"W002,W007: the agent is retired in May\"\n\n" +
+		"# Nodes\n\nJudged from facts that are gathered on the node.\n")
 	for _, r := range check.List() {
 		fmt.Fprintf(&b, "\n## %s — %s\n\n%s\n", r.ID, r.Title, strings.TrimSpace(r.Doc))
+	}
+	b.WriteString("\n# Workloads and the cluster\n\nJudged from the API's objects or from manifests. The severity is the gravest that the rule's findings have.\n")
+	for _, r := range workload.Rules() {
+		fmt.Fprintf(&b, "\n## %s — %s\n\n*%s*. %s\n", r.ID, r.Title, r.Severity, strings.TrimSpace(r.Doc))
 	}
 	return b.String()
 }
