@@ -33,8 +33,6 @@ type Options struct {
 	Namespace string
 	// Selector leaves out workloads unless it matches their own labels or those of their pods; nil matches all.
 	Selector labels.Selector
-	// Nodes leaves out workloads without a pod on one of these nodes; empty means all.
-	Nodes []string
 }
 
 // collectAt is by how many percent the heap grows before it is collected.
@@ -48,13 +46,7 @@ const parallel = 3
 func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error) {
 	// Most of what is read is dropped at once: collecting it early costs little time and half of the memory.
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	r := &reader{c: c, o: o, inv: &workload.Inventory{
-		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
-		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
-	}, tree: newTree(), words: words{}, entries: map[uid]*entry{}}
-	if r.o.Selector == nil {
-		r.o.Selector = labels.Everything()
-	}
+	r := newReader(c, o)
 	// Templates come before pods: of a pod whose template is known only the name is kept. Volumes come before them too, and
 	// ConfigMaps behind, as only those are kept that somebody mounts.
 	if err := r.all(ctx, append(r.templates(), r.settings()...)); err != nil {
@@ -74,7 +66,11 @@ func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error
 		return nil, err
 	}
 	r.finish()
-	if err := r.all(ctx, append(r.services(), r.configMaps())); err != nil {
+	wanted := map[workload.Key]bool{}
+	for i := range r.inv.Workloads {
+		references(&r.inv.Workloads[i], wanted)
+	}
+	if err := r.all(ctx, append(r.services(), r.configMaps(o.Namespace, wanted))); err != nil {
 		return nil, err
 	}
 	slices.Sort(r.inv.Unread)
@@ -107,6 +103,16 @@ type reader struct {
 	read int
 	// missing says that some kind isn't served at all.
 	missing bool
+}
+
+func newReader(c Clients, o Options) *reader {
+	if o.Selector == nil {
+		o.Selector = labels.Everything()
+	}
+	return &reader{c: c, o: o, inv: &workload.Inventory{
+		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
+		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
+	}, tree: newTree(), words: words{}, entries: map[uid]*entry{}}
 }
 
 // all lists some kinds side by side.
