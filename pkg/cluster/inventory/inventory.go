@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -35,8 +34,9 @@ type Options struct {
 	Selector labels.Selector
 }
 
-// collectAt is by how many percent the heap grows before it is collected.
-const collectAt = 40
+// GCPercent is by how many percent the heap of a program that reads a cluster should grow before it is collected (debug.SetGCPercent):
+// most of what is read is dropped at once, and half of the memory is worth a second.
+const GCPercent = 40
 
 // parallel bounds the lists that are under way at once.
 const parallel = 3
@@ -44,8 +44,6 @@ const parallel = 3
 // Read lists the cluster. What may not be read is told in the inventory's Unread, and the rest is there; where nothing that makes
 // pods may be read it is a *cluster.DeniedError.
 func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error) {
-	// Most of what is read is dropped at once: collecting it early costs little time and half of the memory.
-	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
 	r := newReader(c, o)
 	// Templates come before pods: of a pod whose template is known only the name is kept. Volumes come before them too, and
 	// ConfigMaps behind, as only those are kept that somebody mounts.
