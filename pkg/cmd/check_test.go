@@ -65,7 +65,9 @@ func TestCheckFacts(t *testing.T) {
 
 func TestFails(t *testing.T) {
 	list := []v1alpha1.Finding{
-		{ID: "E", Severity: v1alpha1.SeverityError}, {ID: "W", Severity: v1alpha1.SeverityWarning}, {ID: "F", Severity: v1alpha1.SeverityFixable},
+		{ID: "E", Severity: v1alpha1.SeverityError},
+		{ID: "W", Severity: v1alpha1.SeverityWarning},
+		{ID: "F", Severity: v1alpha1.SeverityFixable},
 		{ID: "S", Severity: v1alpha1.SeverityError, Suppressed: "known"},
 	}
 	for failOn, want := range map[v1alpha1.Severity][]string{"": nil, v1alpha1.SeverityError: {"E"}, v1alpha1.SeverityWarning: {"E", "W"}} {
