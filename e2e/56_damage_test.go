@@ -31,8 +31,13 @@ func TestDamage(t *testing.T) {
 		fault fault
 	}{
 		{"KubeletWontStart", fault{
-			plant: dropIn("kubelet.service", `ExecStartPre=/bin/sh -c "! grep -q crio.sock /var/lib/kubelet/config.yaml"`),
-			heal:  reload, args: confirm, code: 3,
+			plant: func(t *testing.T, n *bed.Node) {
+				dropIn("kubelet.service", `ExecStartPre=/bin/sh -c "! grep -q crio.sock /var/lib/kubelet/config.yaml"`)(t, n)
+				n.Sh(t, "systemctl restart kubelet") // a kubelet older than its configuration would be a reason to refuse
+				n.On(t, bed.Home, time.Minute)
+			},
+			heal: func(t *testing.T, n *bed.Node) { n.Undo(t, "systemctl daemon-reload; systemctl restart kubelet") },
+			args: confirm, code: 3,
 		}},
 		{"TargetDiesLater", fault{
 			// The DaemonSet's pod is Ready only after that, so the proof is still under way.
@@ -40,10 +45,9 @@ func TestDamage(t *testing.T) {
 			heal:  reload, grows: 45 * time.Second, args: []string{"--confirm-timeout", "70s"}, code: 3,
 		}},
 		{"CgroupDriverWrong", fault{
-			plant: func(t *testing.T, n *bed.Node) {
-				n.Write(t, "/etc/crio/crio.conf.d/zz-e2e.conf", "[crio.runtime]\ncgroup_manager = \"cgroupfs\"\nconmon_cgroup = \"pod\"\n")
-			},
-			args: confirm, code: anyCode, ends: anyEnd,
+			// In a file it would be seen, and refused.
+			plant: dropIn("crio.service", "Environment=CONTAINER_CGROUP_MANAGER=cgroupfs CONTAINER_CONMON_CGROUP=pod"),
+			heal:  reload, args: confirm, code: anyCode, ends: anyEnd,
 		}},
 		{"SandboxImageMissing", fault{
 			to: "docker", args: confirm, code: 3,

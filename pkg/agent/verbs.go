@@ -61,8 +61,8 @@ func (a *Agent) owe(req v1alpha1.Request) error {
 	return ignorePhase(err)
 }
 
-// confirm keeps what was applied. Asked again it gives the same answer.
-func (a *Agent) confirm(_ context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
+// confirm keeps what was applied, if it still serves: what proved it may be seconds old. Asked again it gives the same answer.
+func (a *Agent) confirm(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
 	r, err := j.Load(req.Run)
 	if err != nil {
@@ -71,6 +71,21 @@ func (a *Agent) confirm(_ context.Context, req v1alpha1.Request, resp *v1alpha1.
 	if r.Phase == v1alpha1.PhaseApplied && r.Boot != a.Machine.Clock.Boot() {
 		r.Reason = "the node was rebooted since, and goes back"
 		return &journal.PhaseError{Run: r}
+	}
+	if r.Phase == v1alpha1.PhaseApplied {
+		p, err := j.Plan(req.Run)
+		if err != nil {
+			return err
+		}
+		if err := converge.Serves(ctx, a.Machine, p); err != nil {
+			if err := a.turn(r, err.Error()); err != nil {
+				return err
+			}
+			if r, err = j.Load(req.Run); err != nil {
+				return err
+			}
+			return &journal.PhaseError{Run: r}
+		}
 	}
 	applied := []v1alpha1.Phase{v1alpha1.PhaseApplied}
 	if r.Phase != v1alpha1.PhaseConfirmed {

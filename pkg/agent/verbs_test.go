@@ -182,6 +182,24 @@ func TestFinishesAlone(t *testing.T) {
 	}
 }
 
+// TestConfirmLooksAgain: a runtime that has died since its proof isn't kept.
+func TestConfirmLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		reach(t, n, v1alpha1.PhaseApplied)
+		n.Hang(refs[v1alpha1.CRIO].Endpoint, true)
+		resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: runID})
+		if resp.Code != v1alpha1.CodePhase || !strings.Contains(resp.Error, "cri-o doesn't serve") {
+			t.Errorf("a dead runtime was answered with %q (%s)", resp.Error, resp.Code)
+		}
+		until(t, n, runID, v1alpha1.PhaseRolledBack)
+		time.Sleep(time.Minute)
+		clean(t, n)
+	})
+}
+
 // TestDeserted: a staged run whose plugin went away in its drain is removed soon, and the cordon with it; one whose plugin
 // asks now and then stays.
 func TestDeserted(t *testing.T) {

@@ -23,17 +23,34 @@ func (a *actor) evacuate(ctx context.Context) error {
 		wg.Go(func() { errs[k] = a.endAll(ctx, ref) })
 	}
 	wg.Wait()
-	forced := false
+	var unable []v1alpha1.RuntimeName
+	a.forced = nil
 	for k, ref := range a.plan.Evacuate {
-		if errs[k] != nil && !errors.Is(errs[k], errDown) {
-			forced = true
+		if errs[k] == nil {
+			continue
+		}
+		unable = append(unable, ref.Name)
+		if !errors.Is(errs[k], errDown) {
+			a.forced = append(a.forced, ref.Name)
 			a.tell(v1alpha1.Progress{Step: "evacuate", Detail: string(ref.Name) + " can't be asked: by force", Error: errs[k].Error()})
 		}
 	}
-	if err := a.gone(ctx, forced); err != nil {
+	if err := a.gone(ctx, len(a.forced) > 0); err != nil {
 		return err
 	}
-	return a.release(ctx, errs)
+	return a.release(ctx, unable)
+}
+
+// sweep ends and releases pods again, of runtimes that couldn't be asked: a daemon that hung may have gone on with what
+// it was asked before in the moment in which it was told to end.
+func (a *actor) sweep(ctx context.Context) error {
+	if len(a.forced) == 0 {
+		return nil
+	}
+	if err := a.gone(ctx, true); err != nil {
+		return err
+	}
+	return a.release(ctx, a.forced)
 }
 
 // errDown says that no daemon is there to ask.
@@ -161,19 +178,16 @@ func describe(left []v1alpha1.Process) string {
 }
 
 // release gives back what the pods held of runtimes that couldn't do it themselves, now or in a run before.
-func (a *actor) release(ctx context.Context, errs []error) error {
-	if !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+func (a *actor) release(ctx context.Context, unable []v1alpha1.RuntimeName) error {
+	if len(unable) == 0 {
 		return nil
 	}
 	if err := a.m.Pods.Detach(ctx); err != nil {
 		return fmt.Errorf("releasing the network of pods: %w", err)
 	}
-	for k, ref := range a.plan.Evacuate {
-		if errs[k] == nil {
-			continue
-		}
-		if err := a.m.Pods.Unmount(ctx, ref.Name); err != nil {
-			return fmt.Errorf("unmounting what pods of %s left: %w", ref.Name, err)
+	for _, name := range unable {
+		if err := a.m.Pods.Unmount(ctx, name); err != nil {
+			return fmt.Errorf("unmounting what pods of %s left: %w", name, err)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 )
 
 const logLines = 8
@@ -40,7 +41,10 @@ func (a *actor) stopRuntimes(ctx context.Context) error {
 	names := a.names()
 	slices.Reverse(names)
 	slices.SortStableFunc(names, func(x, y string) int { return rank(x) - rank(y) })
-	return a.stopUnits(ctx, names...)
+	if err := a.stopUnits(ctx, names...); err != nil {
+		return err
+	}
+	return a.sweep(ctx)
 }
 
 func rank(name string) int {
@@ -181,6 +185,23 @@ func (a *actor) ready(ctx context.Context) error {
 		}
 		return fmt.Errorf("%s did not get ready at %s within %s: %w%s", ref.Name, ref.Endpoint, readyTimeout, last, logs)
 	})
+}
+
+// servesWithin is how long a runtime and a kubelet that are busy may take to answer.
+const servesWithin = 15 * time.Second
+
+// Serves returns an error unless the plan's new runtime and the kubelet answer now.
+func Serves(ctx context.Context, m host.Machine, p *v1alpha1.Plan) error {
+	a := &actor{m: m, plan: p, want: p.After}
+	var last error
+	done := func() (bool, error) {
+		_, last = a.ask(ctx, p.After.Runtime)
+		if last == nil && !m.HTTP.Healthz(ctx, p.Kubelet.Healthz) {
+			last = fmt.Errorf("the kubelet doesn't answer at %s", p.Kubelet.Healthz)
+		}
+		return last == nil, nil
+	}
+	return a.waitFor(ctx, servesWithin, done, func() error { return fmt.Errorf("%s doesn't serve: %w", p.After.Runtime.Name, last) })
 }
 
 // ask asks a runtime whether it is ready; network says whether its pod network is, too.

@@ -204,6 +204,26 @@ func TestPutFollowsTheAllowedDirectory(t *testing.T) {
 	}
 }
 
+// TestPutLeavesNothing: what can't be written whole, as on a full disk, isn't left in part.
+func TestPutLeavesNothing(t *testing.T) {
+	_, dir := testFiles(t)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	w := writer{root: root, rel: "a.conf", temps: &temps{}}
+	err = w.replace(regular(0o600), func(temp string) error {
+		return errors.Join(w.create(temp, []byte("half of")), unix.ENOSPC)
+	})
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if left := names(t, dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	files, dir := testFiles(t)
 	sub := filepath.Join(dir, "sub")

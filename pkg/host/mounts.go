@@ -58,6 +58,14 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
+// unmountIdle unmounts what nobody uses. What is in use stays.
+func (systemMounts) unmountIdle(point string) error {
+	if err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW); err != nil && err != unix.EBUSY && err != unix.EINVAL && !gone(err) {
+		return fmt.Errorf("unmounting %s: %w", point, err)
+	}
+	return nil
+}
+
 // unmount detaches what is mounted at point now; who still uses it keeps it until they are done.
 func (systemMounts) unmount(point string) error {
 	if err := unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && err != unix.EINVAL && !gone(err) {

@@ -16,7 +16,8 @@ import (
 // Docker's twelve digits in a directory of its own. What an operator made with ip netns has another name.
 var madeByRuntime = regexp.MustCompile(`^(?:(?:cni-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{12})$`)
 
-// removeNamespaces unbinds the namespaces in dir that no process is in. The kind of namespace is in the directory's name:
+// removeNamespaces unbinds the namespaces in dir that no process is in, and the machine's own, which CRI-O binds for each pod
+// of the host's network: that one needs no name. The kind of namespace is in the directory's name:
 // netns, ipcns, utsns, userns, pidns.
 func removeNamespaces(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -65,6 +66,10 @@ func namespacesInUse(kind string) (map[uint64]bool, error) {
 		if unix.Stat(procs.path(pid, "ns/"+kind), &st) == nil {
 			used[st.Ino] = true
 		}
+	}
+	var own unix.Stat_t
+	if unix.Stat(procs.path(os.Getpid(), "ns/"+kind), &own) == nil {
+		delete(used, own.Ino)
 	}
 	return used, nil
 }

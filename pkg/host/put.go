@@ -46,10 +46,7 @@ func (l linuxFiles) Put(p string, want v1alpha1.FileState, content []byte) error
 	default:
 		err = fmt.Errorf("type %q can't be made", want.Type)
 	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", p, err)
-	}
-	return nil
+	return err
 }
 
 // writer changes one path below a root.
@@ -115,20 +112,12 @@ func (w writer) replace(want v1alpha1.FileState, create func(temp string) error)
 	// The name stands in the allowlisted directory, not beside the path: CRI-O reads every file of crio.conf.d, and a crash
 	// must not leave it one more. Only another file system mounted in between forces it beside the path.
 	temp := w.temps.name()
-	if err := create(temp); err != nil {
-		return err
-	}
-	err := w.finish(temp, want)
+	err := w.place(temp, want, create)
 	if errors.Is(err, unix.EXDEV) {
-		_ = w.root.Remove(temp)
 		temp = path.Join(path.Dir(w.rel), w.temps.name())
-		if err := create(temp); err != nil {
-			return err
-		}
-		err = w.finish(temp, want)
+		err = w.place(temp, want, create)
 	}
 	if err != nil {
-		_ = w.root.Remove(temp)
 		return err
 	}
 	if dir := path.Dir(temp); dir != path.Dir(w.rel) {
@@ -137,6 +126,18 @@ func (w writer) replace(want v1alpha1.FileState, create func(temp string) error)
 		}
 	}
 	return w.sync(path.Dir(w.rel))
+}
+
+// place makes it under the temporary name and renames it; where that fails, on a full disk too, nothing stays.
+func (w writer) place(temp string, want v1alpha1.FileState, create func(temp string) error) error {
+	err := create(temp)
+	if err == nil {
+		err = w.finish(temp, want)
+	}
+	if err != nil {
+		_ = w.root.Remove(temp)
+	}
+	return err
 }
 
 func (w writer) finish(temp string, want v1alpha1.FileState) error {

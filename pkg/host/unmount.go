@@ -39,6 +39,12 @@ func (p linuxPods) Unmount(_ context.Context, runtime v1alpha1.RuntimeName) erro
 	for _, dir := range namespaces {
 		errs = append(errs, removeNamespaces(dir))
 	}
+	for _, m := range mounts {
+		// A store that is shut down in order unmounts its own directory, which it has mounted over itself.
+		if runtime == v1alpha1.CRIO && crioHome.MatchString(m.point) {
+			errs = append(errs, p.mounts.unmountIdle(m.point))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -56,6 +62,7 @@ func podMount(runtime v1alpha1.RuntimeName, point string) bool {
 
 var (
 	containerdMount = regexp.MustCompile(`/io\.containerd\.runtime\.v[12]\.(?:task|linux)/k8s\.io/[^/]+/rootfs$|/io\.containerd\.grpc\.v1\.cri/(?:sandboxes|containers)/[^/]+/`)
+	crioHome        = regexp.MustCompile(`/containers/storage/overlay$`)
 	crioRootfs      = regexp.MustCompile(`^(.*)/([a-z0-9]+)/([0-9a-f]{64})/merged$`)
 	crioShm         = regexp.MustCompile(`^.*/[a-z0-9]+-containers/([0-9a-f]{64})/userdata/.+$`)
 	dockerRootfs    = regexp.MustCompile(`^(.*)/([a-z0-9]+)/([0-9a-z]{25,64})/merged$`)
