@@ -133,32 +133,36 @@ func (s *subject) mounts(c *corev1.Container) []mount {
 // where follows a path that the container sees. host is the clean path on the node, or empty: then inPod says whether a
 // volume of the pod holds it, or only the container's image.
 func (c *container) where(p string) (host string, inPod bool) {
+	m, host := c.mountOf(p)
+	return host, m != nil && host == ""
+}
+
+// mountOf returns the mount that holds a path, if any does, and the path on the node, if the mount leads there.
+func (c *container) mountOf(p string) (*mount, string) {
 	p = path.Clean("/" + p)
-	if host, inPod, ok := c.seen(p); ok {
-		return host, inPod
+	if m, host := c.seen(p); m != nil {
+		return m, host
 	}
 	// /var/run is a link to /run in images as it is on nodes.
 	if rest, ok := strings.CutPrefix(p, "/var/run"); ok && (rest == "" || rest[0] == '/') {
-		p = "/run" + rest
-	} else if below(p, "/run") {
-		p = "/var" + p
-	} else {
-		return "", false
+		return c.seen("/run" + rest)
 	}
-	host, inPod, _ = c.seen(p)
-	return host, inPod
+	if below(p, "/run") {
+		return c.seen("/var" + p)
+	}
+	return nil, ""
 }
 
-func (c *container) seen(p string) (host string, inPod, ok bool) {
+func (c *container) seen(p string) (*mount, string) {
 	for i := range c.mounts {
 		m := &c.mounts[i]
 		if !below(p, m.at) {
 			continue
 		}
 		if m.host == "" {
-			return "", true, true
+			return m, ""
 		}
-		return clean(path.Join(m.host, strings.TrimPrefix(p, strings.TrimSuffix(m.at, "/")))), false, true
+		return m, clean(path.Join(m.host, strings.TrimPrefix(p, strings.TrimSuffix(m.at, "/"))))
 	}
-	return "", false, false
+	return nil, ""
 }

@@ -6,9 +6,11 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// reached is a use of a runtime's path on the node, through a mount.
+// reached is a use of a runtime's path on the node.
 type reached struct {
 	place
+	// m is the mount that it is seen through; nil for one that is used in the node's own namespaces.
+	m        *mount
 	evidence string
 	line     int
 }
@@ -17,50 +19,47 @@ type reached struct {
 func (c *container) reaches() []reached {
 	u := c.used()
 	var out []reached
-	add := func(host, evidence string, line int) {
+	add := func(m *mount, host, evidence string, line int) {
+		if host == "" {
+			return
+		}
 		p, ok := c.s.j.known.classify(host)
 		if ok && p.kind != parent && p.runtime != "" && c.s.leaving(p.runtime) != stays {
-			out = append(out, reached{p, evidence, line})
+			out = append(out, reached{p, m, evidence, line})
 		}
 	}
 	for _, n := range u.names {
-		if host := c.onNode(n.path, n.root, n.host); host != "" {
-			add(host, n.evidence, n.line)
-		}
+		m, host := c.onNode(n.path, n.root, n.host)
+		add(m, host, n.evidence, n.line)
 	}
 	for i := range u.hosts {
 		if p, ok := unixPath(u.hosts[i].value); ok {
-			if host, _ := c.where(p); host != "" {
-				add(host, u.hosts[i].evidence, u.hosts[i].line)
-			}
+			m, host := c.mountOf(p)
+			add(m, host, u.hosts[i].evidence, u.hosts[i].line)
 		}
 	}
 	for i := range u.calls {
 		k := &u.calls[i]
-		sock := defaultSocket(k.argv[0])
-		if sock == "" || c.daemonOf(k) != onNode {
-			continue
-		}
-		if host := c.onNode(sock, k.root, k.host); host != "" {
-			add(host, k.evidence, k.line)
+		if sock := defaultSocket(k.argv[0]); sock != "" && c.daemonOf(k) == onNode {
+			m, host := c.onNode(sock, k.root, k.host)
+			add(m, host, k.evidence, k.line)
 		}
 	}
 	return out
 }
 
 // onNode returns the path on the node that a path in the container leads to, after a chroot or in the node's own
-// namespaces; empty for one that stays in the container.
-func (c *container) onNode(p, root string, host bool) string {
+// namespaces, and the mount on the way; host is empty for one that stays in the container.
+func (c *container) onNode(p, root string, host bool) (*mount, string) {
 	if host {
-		return clean(p)
+		return nil, clean(p)
 	}
 	if root != "" {
-		if h, _ := c.where(root + "/" + p); h != "" {
-			return h
+		if m, h := c.mountOf(root + "/" + p); h != "" {
+			return m, h
 		}
 	}
-	h, _ := c.where(p)
-	return h
+	return c.mountOf(p)
 }
 
 // defaultSocket is where a client looks for its daemon when it is told nothing.
@@ -74,16 +73,11 @@ func defaultSocket(name string) string {
 	return ""
 }
 
-// through reports whether the mount holds a place of the node.
-func (f found) through(p string) bool {
-	return below(p, f.m.host) || f.m.host == "/var" && below(p, "/run")
-}
-
 func parentsUsed(s *subject) []hit {
 	var out []hit
 	for _, f := range s.mounted(parent) {
 		for _, r := range f.c.reaches() {
-			if !f.through(r.path) || f.c.closer(f.m, r.path) {
+			if r.m != f.m {
 				continue
 			}
 			h := hit{
@@ -99,19 +93,6 @@ func parentsUsed(s *subject) []hit {
 		}
 	}
 	return out
-}
-
-// closer reports whether the container mounts the path by a volume of its own, below the given one: other rules tell of it.
-func (c *container) closer(than *mount, p string) bool {
-	for i := range c.mounts {
-		m := &c.mounts[i]
-		if m.host != "" && m != than && len(m.host) > len(than.host) && below(p, m.host) {
-			if x, ok := c.s.j.known.classify(m.host); !ok || x.kind != parent {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // of names the kind of place, for people.

@@ -177,7 +177,7 @@ func orRoot(a, b string) string {
 // brief shows a command in a few words.
 func brief(argv []string) string {
 	const most = 60
-	s := strings.Join(argv, " ")
+	s := strings.ReplaceAll(strings.Join(argv, " "), unknownWord, "…")
 	if i := strings.IndexByte(s, '\n'); i >= 0 {
 		s = s[:i] + " …"
 	}
