@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"io"
 	"path"
 	"strings"
 
@@ -22,8 +21,7 @@ func (t *text) agent(key string) []agentUse {
 		return t.agents
 	}
 	t.seen = true
-	lower := strings.ToLower(t.body)
-	if !strings.Contains(lower, "docker") && !strings.Contains(lower, "json") || len(t.body) > maxConfig {
+	if len(t.body) > maxConfig || !namesModule(t.body) && !containerLogs(t.body) {
 		return nil
 	}
 	t.agents = append(lined(t.body), fluentd(t.body)...)
@@ -32,6 +30,21 @@ func (t *text) agent(key string) []agentUse {
 		t.agents = append(t.agents, structured(t.body)...)
 	}
 	return t.agents
+}
+
+// namesModule reports whether a configuration can name a module or a parser for Docker: the word stands alone, or an
+// underscore follows. It spares parsing what only names images or hosts.
+func namesModule(body string) bool {
+	for rest := body; ; {
+		i := strings.Index(rest, "ocker")
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len("ocker"):]
+		if rest == "" || strings.IndexByte(" \t\r\n,\"':}]_s", rest[0]) >= 0 {
+			return true
+		}
+	}
 }
 
 const (
@@ -172,13 +185,13 @@ func fluentd(body string) []agentUse {
 }
 
 // structured reads YAML: filebeat, metricbeat, promtail, fluent-bit, vector, Prometheus, Traefik, OpenTelemetry's collector.
-// Documents that can't be read are passed over; aliases aren't followed.
+// Nothing is read after a document that is none; aliases aren't followed.
 func structured(body string) []agentUse {
 	var out []agentUse
 	dec := yaml.NewDecoder(strings.NewReader(body))
 	for {
 		var n yaml.Node
-		if err := dec.Decode(&n); err == io.EOF || err != nil {
+		if err := dec.Decode(&n); err != nil {
 			return out
 		}
 		walkYAML(&n, "", 0, &out)

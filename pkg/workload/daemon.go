@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // daemon says where a client's requests go.
@@ -104,7 +102,7 @@ func (c *container) host(name string) daemon {
 	if len(parts) > 1 {
 		ref.Namespace = parts[1]
 	}
-	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, selector)) > 0 {
+	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, serviceSelector(selector))) > 0 {
 		return inPod
 	}
 	return somewhere
@@ -123,33 +121,6 @@ func (j *judge) nodeAddress(ip string) daemon {
 		return somewhere
 	}
 	return onNode
-}
-
-// selected returns the workloads of a namespace whose pods carry the labels of a Service's selector.
-func (j *judge) selected(namespace string, selector map[string]string) []*Workload {
-	if len(selector) == 0 {
-		return nil
-	}
-	want := labels.SelectorFromSet(selector)
-	var out []*Workload
-	for _, i := range j.inNamespace(namespace) {
-		if w := &j.inv.Workloads[i]; want.Matches(labels.Set(w.Labels)) {
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
-// inNamespace returns the indexes of a namespace's workloads.
-func (j *judge) inNamespace(namespace string) []int {
-	if j.byNamespace == nil {
-		j.byNamespace = map[string][]int{}
-		for i := range j.inv.Workloads {
-			ns := j.inv.Workloads[i].Object.Namespace
-			j.byNamespace[ns] = append(j.byNamespace[ns], i)
-		}
-	}
-	return j.byNamespace[namespace]
 }
 
 // daemonOf returns the daemon that a command of the container speaks to.

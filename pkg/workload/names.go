@@ -115,9 +115,5 @@ func absolute(word string) (string, bool) {
 }
 
 func pathByte(b byte) bool {
-	switch {
-	case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
-		return true
-	}
-	return strings.IndexByte("/._-*@+", b) >= 0
+	return alphanumeric(b) || strings.IndexByte("/._-*@+", b) >= 0
 }

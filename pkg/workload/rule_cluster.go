@@ -210,7 +210,7 @@ func webhooks(j *judge) []about {
 		nodes := map[string]bool{}
 		a := about{object: h.Object, annotations: []map[string]string{h.Annotations}, source: h.Source}
 		var names []string
-		for _, w := range j.selected(h.Service.Namespace, j.inv.Services[h.Service]) {
+		for _, w := range j.selected(h.Service.Namespace, serviceSelector(j.inv.Services[h.Service])) {
 			for _, p := range w.Pods {
 				// Host pods of a DaemonSet and static pods aren't drained.
 				if w.Object.Kind != "DaemonSet" && !p.Mirror && p.Node != "" {

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,7 +102,7 @@ func capabilities(s *subject) []hit {
 	var out []hit
 	for i := range s.containers {
 		c := &s.containers[i]
-		root, _ := c.root()
+		root := c.root()
 		u := c.used()
 		for n := range u.calls {
 			k := &u.calls[n]
@@ -128,7 +129,7 @@ func pings(s *subject) []hit {
 	var out []hit
 	for i := range s.containers {
 		c := &s.containers[i]
-		if root, _ := c.root(); root {
+		if c.root() {
 			continue
 		}
 		u := c.used()
@@ -164,7 +165,7 @@ func lowPorts(s *subject) []hit {
 	var out []hit
 	for i := range s.containers {
 		c := &s.containers[i]
-		if root, _ := c.root(); root || c.adds("NET_BIND_SERVICE") {
+		if c.root() || c.adds("NET_BIND_SERVICE") {
 			continue
 		}
 		for _, p := range c.Ports {
@@ -243,4 +244,20 @@ func above(s string, limit int) bool {
 	}
 	n, err := strconv.Atoi(s)
 	return err == nil && n > limit
+}
+
+// root reports whether the container's process is root, as far as the manifest tells: an image may say another user.
+func (c *container) root() bool {
+	var pod corev1.PodSecurityContext
+	if p := c.s.w.Spec.SecurityContext; p != nil {
+		pod = *p
+	}
+	user, nonRoot := pod.RunAsUser, pod.RunAsNonRoot
+	if sc := c.SecurityContext; sc != nil {
+		user, nonRoot = cmp.Or(sc.RunAsUser, user), cmp.Or(sc.RunAsNonRoot, nonRoot)
+	}
+	if user != nil {
+		return *user == 0
+	}
+	return nonRoot == nil || !*nonRoot
 }

@@ -7,7 +7,6 @@ import (
 
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -41,16 +40,19 @@ func budgets(j *judge) []about {
 	var out []about
 	for i := range j.inv.Budgets {
 		b := &j.inv.Budgets[i]
+		// Most budgets allow something whatever they cover.
+		if why, _ := allowsNone(b, 0, true); why == "" {
+			continue
+		}
 		selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
-		if err != nil || selector.Empty() && b.Spec.Selector == nil {
+		if err != nil || b.Spec.Selector == nil {
 			continue
 		}
 		a := about{object: Object{"policy/v1", "PodDisruptionBudget", b.Namespace, b.Name}, annotations: []map[string]string{b.Annotations}}
 		asked, counted := 0, true
 		var covered []string
-		for _, n := range j.inNamespace(b.Namespace) {
-			w := &j.inv.Workloads[n]
-			if !selector.Matches(labels.Set(w.Labels)) || w.Object.Kind == "DaemonSet" {
+		for _, w := range j.selected(b.Namespace, selector) {
+			if w.Object.Kind == "DaemonSet" {
 				continue
 			}
 			a.pods = append(a.pods, w.Pods...)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -181,28 +179,4 @@ func dockerFlags(c *container) []hit {
 		}
 	}
 	return out
-}
-
-// root says whether the container's process is root, as far as the manifest tells.
-func (c *container) root() (root, known bool) {
-	var pod corev1.PodSecurityContext
-	if p := c.s.w.Spec.SecurityContext; p != nil {
-		pod = *p
-	}
-	user, nonRoot := pod.RunAsUser, pod.RunAsNonRoot
-	if sc := c.SecurityContext; sc != nil {
-		if sc.RunAsUser != nil {
-			user = sc.RunAsUser
-		}
-		if sc.RunAsNonRoot != nil {
-			nonRoot = sc.RunAsNonRoot
-		}
-	}
-	if user != nil {
-		return *user == 0, true
-	}
-	if nonRoot != nil && *nonRoot {
-		return false, true
-	}
-	return true, false
 }

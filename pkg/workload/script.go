@@ -36,6 +36,8 @@ const (
 	unknownWord = "$"
 	// maxScript bounds, in bytes, what is parsed as one script; ConfigMaps hold a MiB at most.
 	maxScript = 256 << 10
+	// recovered is how many missing words such as fi are taken for written, so that half a construct can be read.
+	recovered = 10
 	// maxDepth bounds scripts within the words of scripts, as in sh -c 'sh -c …'.
 	maxDepth = 4
 )
@@ -68,7 +70,7 @@ func (r *reader) script(text string, ctx context) {
 	if deep(text) {
 		return
 	}
-	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.RecoverErrors(recovered))
 	f, err := parser.Parse(strings.NewReader(text), "")
 	if err == nil {
 		r.walk(f, ctx)
@@ -82,8 +84,6 @@ func (r *reader) script(text string, ctx context) {
 		at.line += i
 		if f, err := parser.Parse(strings.NewReader(line), ""); err == nil {
 			r.walk(f, at)
-		} else if err := parser.Words(strings.NewReader(line), func(*syntax.Word) bool { return true }); err == nil {
-			r.argv(strings.Fields(line), at, "")
 		}
 	}
 }
@@ -166,10 +166,35 @@ func parts(b *strings.Builder, in []syntax.WordPart) {
 
 // interesting reports whether a text can hold a command that any rule knows. It spares parsing what holds none.
 func interesting(text string) bool {
-	for _, word := range [...]string{"docker", "ctr", "containerd", "DOCKER_HOST", "ping", "mknod", "tcpdump", "chroot", "setcap", "traceroute", "sshd", "ulimit", "mtr"} {
-		if strings.Contains(text, word) {
+	for _, name := range [...]string{
+		"docker", "docker-compose", "dockerd", "cri-docker", "cri-dockerd", "ctr", "nerdctl", "containerd", "ulimit", "chroot", "mknod", "setcap", "sshd",
+		"ping", "ping6", "arping", "fping", "hping3", "tcpdump", "tshark", "dumpcap", "traceroute", "mtr", "nmap",
+	} {
+		if hasWord(text, name) {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(text, "DOCKER_HOST")
+}
+
+// hasWord reports whether a text holds a name as a word that a shell could take for a command or an operand: the name of
+// a unit may follow with its dot.
+func hasWord(text, name string) bool {
+	for rest := text; ; {
+		i := strings.Index(rest, name)
+		if i < 0 {
+			return false
+		}
+		end := i + len(name)
+		if (i == 0 || !strings.ContainsRune("._-", rune(rest[i-1])) && !alphanumeric(rest[i-1])) &&
+			(end == len(rest) || !strings.ContainsRune("_-/:", rune(rest[end])) && !alphanumeric(rest[end]) &&
+				(rest[end] != '.' || strings.HasPrefix(rest[end:], ".s"))) {
+			return true
+		}
+		rest = rest[end:]
+	}
+}
+
+func alphanumeric(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
 }

@@ -134,12 +134,13 @@ func (c *container) handlers() []handler {
 
 // readWords takes in the words of one command; argv is nil where they are only arguments of an unknown program.
 func (c *container) readWords(u *uses, field string, words, argv []string) []string {
-	any, named := false, false
+	called, named := false, false
 	for _, w := range words {
-		any = any || interesting(w)
+		called = called || interesting(w)
 		named = named || mentions(w)
 	}
-	if !any && !named && !(argv != nil && len(c.s.j.inv.ConfigMaps) > 0) {
+	// What runs a script of a ConfigMap matters too, whatever it is called.
+	if !called && !named && (argv == nil || len(c.s.j.inv.ConfigMaps) == 0) {
 		return nil
 	}
 	line := c.at(field)

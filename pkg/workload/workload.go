@@ -40,8 +40,8 @@ type judge struct {
 	known  *known
 	served map[v1alpha1.RuntimeName]bool
 	texts  map[textKey]*text
-	// byNamespace are the indexes of workloads, made when a rule asks for them.
-	byNamespace map[string][]int
+	// index is made when a rule asks for it.
+	index *index
 }
 
 // Rules returns all rules in the order of their IDs.
