@@ -86,6 +86,11 @@ func (c *container) host(name string) daemon {
 		// The last is the bridge that Docker makes unless it is told another network.
 		return onNode
 	}
+	for _, a := range c.s.w.Spec.HostAliases {
+		if slices.Contains(a.Hostnames, name) {
+			name = a.IP
+		}
+	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		if ip.IsLoopback() || ip.IsUnspecified() {
 			return c.local()

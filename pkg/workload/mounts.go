@@ -96,9 +96,10 @@ func (s *subject) files(name string, items []corev1.KeyToPath) []file {
 	return out
 }
 
-// mounts returns what a container mounts, the deepest path first, so that the first that holds a path decides.
-func (s *subject) mounts(c *corev1.Container) []mount {
+// mounted returns what the container mounts, the deepest path first, so that the first that holds a path decides.
+func (c *container) mounted() []mount {
 	var out []mount
+	s := c.s
 	for _, vm := range c.VolumeMounts {
 		v, ok := s.volumes[vm.Name]
 		if !ok {
@@ -107,7 +108,7 @@ func (s *subject) mounts(c *corev1.Container) []mount {
 		m := mount{volume: vm.Name, at: path.Clean("/" + vm.MountPath), via: v.via, must: v.must, readOnly: vm.ReadOnly}
 		if v.host != "" {
 			m.said = v.host
-			if sub := cmp.Or(vm.SubPath, vm.SubPathExpr); sub != "" {
+			if sub := cmp.Or(vm.SubPath, c.expand(vm.SubPathExpr)); sub != "" {
 				m.said = strings.TrimSuffix(v.host, "/") + "/" + sub
 				m.must = false
 			}

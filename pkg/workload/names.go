@@ -65,7 +65,8 @@ func uncomment(line string) string {
 	if strings.HasPrefix(t, "#") || strings.HasPrefix(t, "//") || strings.HasPrefix(t, ";") {
 		return ""
 	}
-	for _, mark := range [...]string{" #", "\t#", " //", "\t//"} {
+	// Two slashes begin a path as well; a comment goes on with a blank.
+	for _, mark := range [...]string{" #", "\t#", " // ", "\t// "} {
 		if i := strings.Index(line, mark); i >= 0 {
 			line = line[:i]
 		}

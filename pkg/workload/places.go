@@ -75,6 +75,7 @@ func places() []place {
 		{"/etc/systemd/system/containerd.service.d", config, containerd, true},
 		{"/etc/crio", config, crio, true},
 		{"/etc/sysconfig/crio", config, crio, false},
+		{"/etc/containers", config, crio, true},
 		{"/usr/libexec/docker", binary, docker, true},
 		{"/usr/lib/docker", binary, docker, true},
 		{"/opt/containerd", binary, containerd, true},

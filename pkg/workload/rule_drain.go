@@ -15,8 +15,9 @@ func drainRules() []rule {
 		{Rule{
 			"W030", failing, "every disruption budget lets a pod go",
 			"A drain asks the PodDisruptionBudget before it moves a pod, and waits while that says no. A budget whose own numbers allow none blocks it for ever: an error. " +
-				"Raise maxUnavailable, lower minAvailable or add a replica. One that allows none only now, because pods aren't ready, is a warning.",
-		}, nil, budgets},
+				"Raise maxUnavailable, lower minAvailable or add a replica. A pod that two budgets cover is never evicted either. " +
+				"One that allows none only now, because pods aren't ready, is a warning.",
+		}, nil, func(j *judge) []about { return append(budgets(j), covered(j)...) }},
 		{Rule{
 			"W031", advising, "every pod has a controller that brings it back",
 			"A pod without a controller isn't started anew elsewhere. The drain refuses it unless --force is given, and then it is gone. Static pods aren't meant: the drain leaves them alone.",
@@ -50,13 +51,13 @@ func budgets(j *judge) []about {
 		}
 		a := about{object: Object{"policy/v1", "PodDisruptionBudget", b.Namespace, b.Name}, annotations: []map[string]string{b.Annotations}}
 		asked, counted := 0, true
-		var covered []string
+		var names []string
 		for _, w := range j.selected(b.Namespace, selector) {
 			if w.Object.Kind == "DaemonSet" {
 				continue
 			}
 			a.pods = append(a.pods, w.Pods...)
-			covered = append(covered, w.Object.Kind+" "+w.Object.Name)
+			names = append(names, w.Object.Kind+" "+w.Object.Name)
 			switch {
 			case w.Replicas != nil:
 				asked += int(*w.Replicas)
@@ -69,7 +70,7 @@ func budgets(j *judge) []about {
 		if b.Status.ExpectedPods > 0 {
 			asked, counted = int(b.Status.ExpectedPods), true
 		}
-		if len(covered) == 0 && b.Status.ExpectedPods == 0 || counted && asked == 0 {
+		if len(names) == 0 && b.Status.ExpectedPods == 0 || counted && asked == 0 {
 			continue
 		}
 		why, never := allowsNone(b, asked, counted)
@@ -80,10 +81,38 @@ func budgets(j *judge) []about {
 		if never {
 			severity, message = failing, "never allows a pod to go, so that a drain waits for ever"
 		}
-		slices.Sort(covered)
+		slices.Sort(names)
 		a.source = j.inv.Sources[a.object]
-		a.hits = one(severity, 0, why+"; covers "+few(covered), message, "raise maxUnavailable, lower minAvailable, or add a replica")
+		a.hits = one(severity, 0, why+"; covers "+few(names), message, "raise maxUnavailable, lower minAvailable, or add a replica")
 		out = append(out, a)
+	}
+	return out
+}
+
+// covered tells of workloads with more than one budget: the API server refuses every eviction of their pods.
+func covered(j *judge) []about {
+	by := map[*Workload][]string{}
+	var order []*Workload
+	for i := range j.inv.Budgets {
+		b := &j.inv.Budgets[i]
+		selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
+		if err != nil || b.Spec.Selector == nil {
+			continue
+		}
+		for _, w := range j.selected(b.Namespace, selector) {
+			if len(by[w]) == 1 {
+				order = append(order, w)
+			}
+			by[w] = append(by[w], b.Name)
+		}
+	}
+	var out []about
+	for _, w := range order {
+		if w.Object.Kind != "DaemonSet" {
+			out = append(out, about{w.Object, []map[string]string{w.Annotations, w.PodAnnotations}, w.Pods, w.Source, one(
+				failing, w.Source.Line, "budgets "+few(by[w]), "is covered by more than one disruption budget, and then never evicted", "leave it one budget",
+			)})
+		}
 	}
 	return out
 }
@@ -175,7 +204,7 @@ func emptyDirs(j *judge) []about {
 		for _, p := range w.Pods {
 			if !p.Mirror {
 				moves = true
-				a.pods = append(a.pods, Placed{Name: w.Object.Namespace + "/" + p.Name, Node: p.Node})
+				a.pods = append(a.pods, Placed{Name: w.Object.Namespace + "/" + p.Name})
 			}
 		}
 		if moves {

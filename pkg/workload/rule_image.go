@@ -80,19 +80,16 @@ func localImages(s *subject) []hit {
 	var out []hit
 	for i := range s.containers {
 		c := &s.containers[i]
-		h := hit{severity: advising, evidence: c.says("image %s", c.Image), line: c.at("image"), hint: "push it to a registry and name it there"}
-		switch registry(c.Image) {
-		case "localhost", "kind.local", "ko.local", "dev.local":
-			if c.ImagePullPolicy == corev1.PullNever {
-				continue
-			}
-			h.message = "its image has a name that no registry knows"
-		default:
-			if !imageID(c.Image) {
-				continue
-			}
+		var h hit
+		switch r := registry(c.Image); {
+		case imageID(c.Image):
 			h.severity, h.message = failing, "its image is named by an ID, which only the old store knows"
+		case c.ImagePullPolicy != corev1.PullNever && (r == "localhost" || r == "kind.local" || r == "ko.local" || r == "dev.local"):
+			h.severity, h.message = advising, "its image has a name that no registry knows"
+		default:
+			continue
 		}
+		h.hint, h.evidence, h.line = "push it to a registry and name it there", c.says("image %s", c.Image), c.at("image")
 		out = append(out, h)
 	}
 	return out

@@ -90,15 +90,20 @@ func (r *reader) script(text string, ctx context) {
 
 // deep reports whether a script nests so much that parsing it could exhaust the stack; no script that works does.
 func deep(text string) bool {
-	const limit = 2000
+	const limit = 200
 	n := 0
 	for i := range len(text) {
 		switch text[i] {
-		case '(', '{', '`', '[':
+		case '(', '{', '[':
 			n++
+		case ')', '}', ']':
+			n = max(n-1, 0)
+		}
+		if n > limit {
+			return true
 		}
 	}
-	return n > limit && strings.Count(text, ")")+strings.Count(text, "}")+strings.Count(text, "]") < n/2
+	return false
 }
 
 func (r *reader) walk(f *syntax.File, ctx context) {

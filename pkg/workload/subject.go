@@ -67,8 +67,9 @@ func (j *judge) subject(w *Workload) *subject {
 }
 
 func (s *subject) add(list string, c *corev1.Container) {
-	n := container{s: s, Container: c, list: list, mounts: s.mounts(c)}
+	n := container{s: s, Container: c, list: list}
 	n.readEnv()
+	n.mounts = n.mounted()
 	s.ownDaemon = s.ownDaemon || n.isDaemon()
 	s.containers = append(s.containers, n)
 }

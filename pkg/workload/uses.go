@@ -73,16 +73,12 @@ func (c *container) readCommands(u *uses) []string {
 	for _, w := range c.Args {
 		words = append(words, c.expand(w))
 	}
-	// Without a command the arguments are those of the image's own program.
-	field := "args"
-	switch {
-	case len(c.Command) == 0 && len(words) > 0 && !runsItsArgs(c.Image):
-		c.readWords(u, field, words, nil)
-	case len(words) > 0:
-		if len(c.Command) > 0 {
-			field = "command"
-		}
-		runs = append(runs, c.readWords(u, field, words, words)...)
+	switch argv := program(c.Image, c.Command, words); {
+	case len(words) == 0:
+	case len(c.Command) > 0:
+		runs = append(runs, c.readWords(u, "command", words, argv)...)
+	default:
+		runs = append(runs, c.readWords(u, "args", words, argv)...)
 	}
 	for _, p := range c.handlers() {
 		if len(p.exec) > 0 {
@@ -92,10 +88,36 @@ func (c *container) readCommands(u *uses) []string {
 	return runs
 }
 
-// runsItsArgs reports whether an image is known to start the program that its first argument names.
-func runsItsArgs(image string) bool {
-	switch name, _ := repository(image); name {
-	case "docker", "docker-cli", "alpine", "busybox", "ubuntu", "debian", "centos", "fedora", "bash":
+// program returns the command that a container starts; nil where its words are arguments of a program that only the
+// image knows. Where no command is given a shell or docker at the head of the arguments is taken for one, as images
+// without an entry point, and most entry points, start it.
+func program(image string, command, words []string) []string {
+	if len(command) > 0 || len(words) == 0 {
+		return words
+	}
+	first := base(words[0])
+	name, _ := repository(image)
+	docker := name == "docker" || name == "docker-cli"
+	switch {
+	case shell(first), docker && strings.HasPrefix(first, "docker"):
+		return words
+	case first == "docker" && len(words) > 1 && subcommand(words[1]):
+		return words
+	case docker && subcommand(first):
+		return append([]string{"docker"}, words...)
+	}
+	switch name {
+	case "alpine", "busybox", "ubuntu", "debian", "centos", "fedora", "bash":
+		return words
+	}
+	return nil
+}
+
+// subcommand reports whether a word is one of docker's usual commands.
+func subcommand(word string) bool {
+	switch word {
+	case "build", "buildx", "builder", "compose", "container", "cp", "create", "events", "exec", "image", "images", "info", "inspect", "kill", "load", "logs",
+		"network", "ps", "pull", "push", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "system", "tag", "top", "version", "volume":
 		return true
 	}
 	return false
@@ -134,7 +156,7 @@ func (c *container) handlers() []handler {
 
 // readWords takes in the words of one command; argv is nil where they are only arguments of an unknown program.
 func (c *container) readWords(u *uses, field string, words, argv []string) []string {
-	called, named := false, false
+	called, named := argv != nil && interesting(argv[0]), false
 	for _, w := range words {
 		called = called || interesting(w)
 		named = named || mentions(w)
@@ -153,6 +175,13 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		for _, k := range r.out.calls {
 			u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
 			root, host = orRoot(root, k.root), host || k.host
+		}
+		if name := base(argv[0]); strings.HasPrefix(name, "python") || name == "node" || name == "ruby" || name == "perl" {
+			for _, w := range argv[1:] {
+				for _, k := range foreignCalls(w) {
+					u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
+				}
+			}
 		}
 		for _, v := range r.out.dockerHosts {
 			u.hosts = append(u.hosts, usedHost{value: c.expand(v.value), evidence: c.says("%s: DOCKER_HOST=%s", field, v.value), line: line})
@@ -221,10 +250,15 @@ func (c *container) readFiles(u *uses, runs []string) {
 			for _, n := range t.names {
 				u.names = append(u.names, usedName{naming: n, evidence: c.says("%s:%d: %s", where, n.line, n.path), line: line, config: true})
 			}
-			if !t.isScript(f.key) && !startsOne(runs, f.at) {
+			var s *script
+			switch {
+			case foreign(f.key, t.body):
+				s = t.asForeign()
+			case t.isScript(f.key) || startsOne(runs, f.at):
+				s = t.asScript()
+			default:
 				continue
 			}
-			s := t.asScript()
 			for _, k := range s.calls {
 				u.calls = append(u.calls, usedCall{k, c.says("%s:%d: %s", where, k.line, brief(k.argv)), line})
 			}
@@ -275,6 +309,13 @@ func (t *text) asScript() *script {
 		if interesting(t.body) {
 			*t.parsed = readScript(t.body)
 		}
+	}
+	return t.parsed
+}
+
+func (t *text) asForeign() *script {
+	if t.parsed == nil {
+		t.parsed = &script{calls: foreignCalls(t.body)}
 	}
 	return t.parsed
 }

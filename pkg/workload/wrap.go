@@ -102,6 +102,9 @@ func (r *reader) argv(words []string, ctx context, stdin string) {
 			r.script(stdin, ctx)
 			return
 		}
+		if name == "flock" && len(rest) == 2 && (rest[0] == "-c" || rest[0] == "--command") {
+			rest = rest[1:]
+		}
 		// flock and watch take a whole line as well.
 		if len(rest) == 1 && strings.ContainsAny(rest[0], " \n") && ctx.depth < maxDepth {
 			ctx.depth++

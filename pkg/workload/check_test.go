@@ -1,0 +1,155 @@
+package workload
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// mounting returns a workload with one container that mounts one path of the node.
+func mounting(name, path string, pods ...Placed) Workload {
+	return Workload{
+		Object: Object{"apps/v1", "Deployment", "shop", name}, Pods: pods,
+		Spec: corev1.PodSpec{
+			Volumes:    []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}},
+			Containers: []corev1.Container{{Name: "app", Image: "registry.example.org/app:1", VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}}}},
+		},
+	}
+}
+
+// TestMerged: an object is told of once, whatever number of templates and pods it has.
+func TestMerged(t *testing.T) {
+	first := mounting("app", "/var/run/docker.sock", Placed{"app-1", "b", false}, Placed{"app-2", "a", false})
+	second := mounting("app", "/run/docker.sock", Placed{"app-2", "a", false}, Placed{"app-3", "a", false}, Placed{"app-4", "", false})
+	have := Check(&Inventory{Workloads: []Workload{first, second}}, Options{To: v1alpha1.Containerd})
+	want := []v1alpha1.Finding{{
+		ID: "W001", Severity: v1alpha1.SeverityError, Object: "shop/Deployment/app", Pods: 4, Nodes: []string{"a", "b"},
+		Message:  "mounts Docker's socket; after the switch nobody answers there",
+		Evidence: []string{"container app: mounts /var/run/docker.sock at /v (volume v)", "container app: mounts /run/docker.sock at /v (volume v)"},
+		Hint:     "use the target's CRI socket, the kubelet, or a tool that needs no daemon of the node",
+	}}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("(-want +have)\n%s", diff)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	a, b := mounting("app", "/var/run/docker.sock"), mounting("app", "/var/run/docker.sock")
+	a.Source, b.Source = Source{"a.yaml", 3}, Source{"b.yaml", 7}
+	var asked [][]string
+	a.Line = func(path ...string) int {
+		asked = append(asked, path)
+		return 21
+	}
+	have := Check(&Inventory{Workloads: []Workload{b, a}}, Options{To: v1alpha1.Containerd})
+	var lines []Source
+	for _, f := range have {
+		lines = append(lines, Source{f.File, f.Line})
+	}
+	if diff := cmp.Diff([]Source{{"a.yaml", 21}, {"b.yaml", 7}}, lines); diff != "" {
+		t.Errorf("(-want +have)\n%s", diff)
+	}
+	if diff := cmp.Diff([][]string{{"spec", "volumes", "v"}}, asked); diff != "" {
+		t.Errorf("asked for (-want +have)\n%s", diff)
+	}
+}
+
+func TestSuppressed(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		object, pod   string
+		want          string
+		stillSeverity v1alpha1.Severity
+	}{
+		{name: "by the object", object: "W001: retired", want: "retired"},
+		{name: "by the template", pod: "W001:retired: in May", want: "retired: in May"},
+		{name: "among others", object: "W007,W001 ,W002: retired", want: "retired"},
+		{name: "without a reason", object: "W001", want: "no reason given"},
+		{name: "lower case", object: "w001: retired", want: "retired"},
+		{name: "another rule", object: "W002: retired"},
+		{name: "a longer one", object: "W0011: retired"},
+		{name: "in the reason", object: "W002: as for W001"},
+		{name: "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := mounting("app", "/var/run/docker.sock")
+			w.Annotations, w.PodAnnotations = map[string]string{IgnoreAnnotation: c.object}, map[string]string{IgnoreAnnotation: c.pod}
+			have := Check(&Inventory{Workloads: []Workload{w}}, Options{To: v1alpha1.Containerd})
+			if len(have) != 1 || have[0].Suppressed != c.want || have[0].Severity != v1alpha1.SeverityError {
+				t.Errorf("have %+v, want one error, suppressed by %q", have, c.want)
+			}
+		})
+	}
+}
+
+// TestLeaving: what a socket's mount is worth follows from the target and from what serves the nodes.
+func TestLeaving(t *testing.T) {
+	from := func(a, b v1alpha1.RuntimeName) map[string]v1alpha1.RuntimeName {
+		return map[string]v1alpha1.RuntimeName{"a": a, "b": b}
+	}
+	const docker, containerd, crio = v1alpha1.Docker, v1alpha1.Containerd, v1alpha1.CRIO
+	onA := Placed{"p", "a", false}
+	for _, c := range []struct {
+		name string
+		path string
+		o    Options
+		pods []Placed
+		want v1alpha1.Severity
+	}{
+		{"docker goes", "/run/docker.sock", Options{To: containerd}, nil, failing},
+		{"docker goes from the node", "/run/docker.sock", Options{To: containerd, From: from(docker, containerd)}, []Placed{onA}, failing},
+		{"docker goes from another node", "/run/docker.sock", Options{To: containerd, From: from(containerd, docker)}, []Placed{onA}, advising},
+		{"docker goes from some node", "/run/docker.sock", Options{To: containerd, From: from(containerd, docker)}, nil, failing},
+		{"docker serves nobody", "/run/docker.sock", Options{To: crio, From: from(containerd, containerd)}, nil, advising},
+		{"docker comes", "/run/docker.sock", Options{To: docker}, nil, ""},
+		{"docker, no target", "/run/docker.sock", Options{}, nil, failing},
+		{"docker, no target, gone", "/run/docker.sock", Options{From: from(containerd, containerd)}, nil, advising},
+		{"containerd goes", "/run/containerd/containerd.sock", Options{To: crio}, nil, failing},
+		{"containerd comes", "/run/containerd/containerd.sock", Options{To: containerd, From: from(docker, docker)}, nil, ""},
+		{"containerd, never there", "/run/containerd/containerd.sock", Options{To: crio, From: from(docker, docker)}, nil, ""},
+		{"containerd, no target", "/run/containerd/containerd.sock", Options{From: from(containerd, containerd)}, nil, advising},
+		{"containerd, nothing known", "/run/containerd/containerd.sock", Options{}, nil, advising},
+		{"cri-o goes", "/run/crio/crio.sock", Options{To: docker, From: from(crio, crio)}, []Placed{onA}, failing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var have v1alpha1.Severity
+			if f := Check(&Inventory{Workloads: []Workload{mounting("app", c.path, c.pods...)}}, c.o); len(f) > 0 {
+				have = f[0].Severity
+			}
+			if have != c.want {
+				t.Errorf("%q, want %q", have, c.want)
+			}
+		})
+	}
+}
+
+// TestRules holds the reference to its form.
+func TestRules(t *testing.T) {
+	seen := map[string]bool{}
+	last := ""
+	for _, r := range rules() {
+		switch {
+		case len(r.ID) != 4 || r.ID[0] != 'W' && r.ID[0] != 'C':
+			t.Errorf("ID %q", r.ID)
+		case seen[r.ID], r.ID < last:
+			t.Errorf("%s is there twice, or out of order", r.ID)
+		case r.Title == "" || r.Doc == "" || r.Severity == "":
+			t.Errorf("%s lacks a title, a text or a severity", r.ID)
+		case (r.each == nil) == (r.once == nil):
+			t.Errorf("%s must be applied in one way", r.ID)
+		}
+		seen[r.ID], last = true, r.ID
+	}
+}
+
+// TestNothing: an empty inventory and an empty pod are nothing to talk about.
+func TestNothing(t *testing.T) {
+	for _, to := range []v1alpha1.RuntimeName{"", v1alpha1.Docker, v1alpha1.Containerd, v1alpha1.CRIO} {
+		if f := Check(&Inventory{Workloads: []Workload{{}, {Spec: corev1.PodSpec{Containers: make([]corev1.Container, 1)}}}}, Options{To: to}); len(f) > 0 {
+			t.Errorf("to %q: %+v", to, f)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package workload
+
+import (
+	"path"
+	"strings"
+)
+
+// foreign reports whether a key of a ConfigMap is a program in another language than the shell's.
+func foreign(key, body string) bool {
+	switch path.Ext(key) {
+	case ".py", ".js", ".rb", ".pl":
+		return true
+	}
+	first, _, _ := strings.Cut(body, "\n")
+	if !strings.HasPrefix(first, "#!") {
+		return false
+	}
+	for _, name := range [...]string{"python", "node", "ruby", "perl"} {
+		if strings.Contains(first, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// foreignCalls returns the commands that such a program starts as far as one line shows it: a function that starts
+// processes, and a quoted command that rules know. Docker's own library counts as the command docker.
+func foreignCalls(body string) []call {
+	if !strings.Contains(body, "docker") && !strings.Contains(body, "ctr") {
+		return nil
+	}
+	var r reader
+	line := 0
+	for text := range strings.Lines(body) {
+		line++
+		text = uncomment(text)
+		if strings.Contains(text, "docker.from_env(") || strings.Contains(text, "docker.DockerClient(") || strings.Contains(text, "docker.APIClient(") {
+			r.out.calls = append(r.out.calls, call{argv: []string{"docker", "(library)"}, line: line})
+		}
+		at := starts(text)
+		if at < 0 {
+			continue
+		}
+		words := quoted(text[at:])
+		switch {
+		case len(words) == 0:
+		case strings.ContainsAny(words[0], " \t"):
+			r.script(words[0], context{line: line - 1})
+		default:
+			r.argv(words, context{line: line - 1}, "")
+		}
+	}
+	return r.out.calls
+}
+
+// starts returns where a line calls a function that starts processes, or -1.
+func starts(line string) int {
+	for _, f := range [...]string{"subprocess.", "Popen(", "check_output(", "check_call(", "os.system(", "os.popen(", "execSync(", "execFile", "exec(", "spawn", "system(", "qx("} {
+		if i := strings.Index(line, f); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// quoted returns the quoted texts of a line.
+func quoted(line string) []string {
+	var out []string
+	for {
+		i := strings.IndexAny(line, "\"'")
+		if i < 0 {
+			return out
+		}
+		quote := line[i]
+		line = line[i+1:]
+		end := strings.IndexByte(line, quote)
+		if end < 0 {
+			return out
+		}
+		out = append(out, line[:end])
+		line = line[end+1:]
+	}
+}
