@@ -16,7 +16,7 @@ func mountRules() []rule {
 	socketDoc := func(name string) string {
 		return "Whoever mounts " + name + "'s socket asks " + name + ", which serves no pods after the switch: the socket is gone, or it shows no container of the cluster. " +
 			"Mounting it read-only changes nothing, as a connection needs no right to write. Talk to the target over CRI, to the kubelet, or not to the runtime at all; images are built without a daemon by BuildKit, Buildah or Kaniko. " +
-			"It is a warning where the same pod mounts the socket of the target too, where the socket stands in an unusual place, and where nothing says that " + name + " goes."
+			"It is a warning where the same pod mounts the socket of the target too (nothing at all for containerd's and CRI-O's own), where the socket stands in an unusual place, and where nothing says that " + name + " goes."
 	}
 	return []rule{
 		{Rule{"W001", failing, "no workload mounts Docker's socket", socketDoc("Docker")}, sockets(v1alpha1.Docker), nil},
@@ -138,9 +138,12 @@ func sockets(runtime v1alpha1.RuntimeName) func(*subject) []hit {
 	return func(s *subject) []hit {
 		var out []hit
 		for _, f := range s.mounted(socket) {
-			if f.runtime == runtime {
-				out = append(out, s.socketHit(f, nameOf(runtime)+"'s socket"))
+			// An agent that takes containerd's socket or CRI-O's, whichever is there, is ready. Beside Docker's it was written
+			// for Docker first, which is worth a look.
+			if f.runtime != runtime || runtime != v1alpha1.Docker && s.j.o.To != "" && !f.m.must && s.offersTarget(runtime) {
+				continue
 			}
+			out = append(out, s.socketHit(f, nameOf(runtime)+"'s socket"))
 		}
 		return out
 	}
