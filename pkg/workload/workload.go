@@ -40,8 +40,10 @@ type judge struct {
 	known  *known
 	served map[v1alpha1.RuntimeName]bool
 	texts  map[textKey]*text
-	// index is made when a rule asks for it.
+	// index and addresses are made when a rule asks for them.
 	index *index
+	// addresses are the nodes' names and addresses.
+	addresses map[string]bool
 }
 
 // Rules returns all rules in the order of their IDs.
