@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cmd"
@@ -93,9 +94,17 @@ func checks() string {
 		rule(&b, r.ID, r.Title, r.Doc)
 	}
 	for _, r := range workload.Rules() {
-		rule(&b, r.ID, r.Title, r.Doc)
+		rule(&b, r.ID, r.Title, "*"+gravest(r.Severity)+"* — "+r.Doc)
 	}
 	return b.String()
+}
+
+// gravest says which severity the findings of a rule have at most; the rule's text says when they have less.
+func gravest(s v1alpha1.Severity) string {
+	if s == v1alpha1.SeverityWarning {
+		return "Warning"
+	}
+	return "At most: " + string(s)
 }
 
 // rule writes a rule. It is found by its ID alone, whatever its title becomes.

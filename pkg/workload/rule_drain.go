@@ -109,7 +109,7 @@ func covered(j *judge) []about {
 	var out []about
 	for _, w := range order {
 		if w.Object.Kind != "DaemonSet" && j.moves(w.Pods) {
-			out = append(out, about{w.Object, []map[string]string{w.Annotations, w.PodAnnotations}, w.Pods, w.Source, one(
+			out = append(out, about{w.Object, []map[string]string{w.Annotations, w.PodAnnotations}, w.Pods, 0, w.Source, one(
 				failing, w.Source.Line, "budgets "+few(by[w]), "is covered by more than one disruption budget, and then never evicted", "leave it one budget",
 			)})
 		}
@@ -204,7 +204,7 @@ func emptyDirs(j *judge) []about {
 		for _, p := range w.Pods {
 			if !p.Mirror && j.moving(p.Node) {
 				moves = true
-				a.pods = append(a.pods, Placed{Name: w.Object.Namespace + "/" + p.Name})
+				a.more++
 			}
 		}
 		if moves {
