@@ -55,7 +55,9 @@ func (c *collection) add(id string, a about) {
 	}
 	k.more += a.more
 	for _, p := range a.pods {
-		k.pods[p.Name] = true
+		if p.Name != "" {
+			k.pods[p.Name] = true
+		}
 		if p.Node != "" {
 			k.nodes[p.Node] = true
 		}

@@ -195,6 +195,7 @@ func finalizers(s *subject) []hit {
 func emptyDirs(j *judge) []about {
 	var a about
 	var names []string
+	nodes := map[string]bool{}
 	for i := range j.inv.Workloads {
 		w := &j.inv.Workloads[i]
 		if len(w.Pods) == 0 || w.Object.Kind == "DaemonSet" || !hasEmptyDir(w) || suppressed("W034", []map[string]string{w.Annotations, w.PodAnnotations}) != "" {
@@ -205,6 +206,7 @@ func emptyDirs(j *judge) []about {
 			if !p.Mirror && j.moving(p.Node) {
 				moves = true
 				a.more++
+				nodes[p.Node] = true
 			}
 		}
 		if moves {
@@ -213,6 +215,9 @@ func emptyDirs(j *judge) []about {
 	}
 	if len(names) == 0 {
 		return nil
+	}
+	for _, n := range sortedKeys(nodes) {
+		a.pods = append(a.pods, Placed{Node: n})
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)

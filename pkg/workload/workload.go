@@ -30,7 +30,8 @@ type hit struct {
 type about struct {
 	object      Object
 	annotations []map[string]string
-	pods        []Placed
+	// pods are those that are concerned; one without a name stands for its node alone.
+	pods []Placed
 	// more counts pods that aren't in the list above.
 	more   int
 	source Source
