@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cmd"
@@ -85,19 +86,25 @@ func verb(c *cobra.Command) string {
 
 func checks() string {
 	var b strings.Builder
-	b.WriteString("# Checks\n\nRules that `check` and `switch` ask. An *error* stops the switch, unless the rule isn't firm and\n" +
-		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown.\n\n" +
-		"A finding about an object is shown but not counted when the object, or its pod template, carries the annotation\n\n" +
-		"    " + workload.IgnoreAnnotation + ": \"W002,W007: the agent is retired in May\"\n\n" +
-		"# Nodes\n\nJudged from facts that are gathered on the node.\n")
+	b.WriteString("# Checks\n\nRules that `check` applies, and `switch` before it touches a node. An *error* stops the switch, unless the rule isn't firm and\n" +
+		"`--ignore ID` names it; a *fixable* finding is repaired by the plan; a *warning* is shown. W… are about workloads and C… about the\n" +
+		"cluster: their findings can also be ignored for good, by an annotation of the object or its pod template that says why:\n" +
+		"`" + workload.IgnoreAnnotation + ": \"W002,W007: goes away in May\"`.\n")
 	for _, r := range check.List() {
 		rule(&b, r.ID, r.Title, r.Doc)
 	}
-	b.WriteString("\n# Workloads and the cluster\n\nJudged from the API's objects or from manifests. The severity is the gravest that the rule's findings have.\n")
 	for _, r := range workload.Rules() {
-		rule(&b, r.ID, r.Title, fmt.Sprintf("*%s*. %s", r.Severity, r.Doc))
+		rule(&b, r.ID, r.Title, "*"+gravest(r.Severity)+"* — "+r.Doc)
 	}
 	return b.String()
+}
+
+// gravest says which severity the findings of a rule have at most; the rule's text says when they have less.
+func gravest(s v1alpha1.Severity) string {
+	if s == v1alpha1.SeverityWarning {
+		return "Warning"
+	}
+	return "At most: " + string(s)
 }
 
 // rule writes a rule. It is found by its ID alone, whatever its title becomes.

@@ -115,6 +115,10 @@ func (o *object) take() error {
 	switch group + "/" + o.ref.Kind {
 	case "/ConfigMap":
 		o.l.inv.ConfigMaps[key] = stringsOf(field(o.node, "data"))
+		// Of ConfigMaps rules speak only about kubeadm's own.
+		if key.Namespace == "kube-system" {
+			o.stands("v1")
+		}
 		return nil
 	case "/PersistentVolumeClaim":
 		if name := text(o.node, "spec", "volumeName"); name != "" {
@@ -132,6 +136,7 @@ func (o *object) take() error {
 		budget.Name, budget.Namespace = key.Name, key.Namespace
 		budget.Annotations = stringsOf(field(field(o.node, "metadata"), "annotations"))
 		o.l.inv.Budgets = append(o.l.inv.Budgets, budget)
+		o.stands("policy/v1")
 		return nil
 	case "/Secret", "/Namespace", "/ServiceAccount", "/Event", "/Node":
 		return nil
@@ -145,6 +150,16 @@ func (o *object) namespaced() {
 	if o.ref.Namespace == "" {
 		o.ref.Namespace = o.l.namespace
 	}
+}
+
+// stands keeps the place of an object that isn't a workload, under the version that rules know it by.
+func (o *object) stands(apiVersion string) {
+	if o.l.inv.Sources == nil {
+		o.l.inv.Sources = map[workload.Object]workload.Source{}
+	}
+	ref := o.ref
+	ref.APIVersion = apiVersion
+	o.l.inv.Sources[ref] = workload.Source{File: o.at.doc.name, Line: o.at.doc.line + o.node.Line - 1}
 }
 
 func (o *object) decode(into any, keys ...string) error {

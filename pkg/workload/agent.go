@@ -7,21 +7,29 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// agentUse is a line of a configuration that ties an agent to Docker.
+// agentUse is a line of a configuration that ties an agent to a runtime.
 type agentUse struct {
-	// asks says that the agent speaks to Docker's API; else it takes the lines of container logs for Docker's JSON.
-	asks bool
+	tie  tie
 	what string
 	line int
 }
 
-// agent returns what a configuration of a log or metrics agent has of Docker.
+// tie is how a configuration depends on the runtime.
+type tie int
+
+const (
+	readsJSON tie = iota // container logs must be Docker's JSON
+	readsCRI             // container logs must have the form that kubelets and runtimes agreed on
+	asksAPI              // Docker's API must answer
+)
+
+// agent returns what ties the configuration of a log or metrics agent to a runtime.
 func (t *text) agent(key string) []agentUse {
 	if t.seen {
 		return t.agents
 	}
 	t.seen = true
-	if len(t.body) > maxConfig || !namesModule(t.body) && !containerLogs(t.body) {
+	if len(t.body) > maxConfig || !namesModule(t.body) && !containerLogs(t.body) && !strings.Contains(t.body, "cri") {
 		return nil
 	}
 	t.agents = append(lined(t.body), fluentd(t.body)...)
@@ -74,18 +82,20 @@ func lined(body string) []agentUse {
 			section = input{active: strings.EqualFold(t, "[INPUT]")}
 			switch strings.Trim(t, "[] ") {
 			case "inputs.docker", "inputs.docker_log", "providers.docker":
-				out = append(out, agentUse{true, t, i + 1})
+				out = append(out, agentUse{asksAPI, t, i + 1})
 			}
 			continue
 		}
 		switch first := strings.Fields(t)[0]; first {
 		case "stage.docker":
-			out = append(out, agentUse{false, t, i + 1})
+			out = append(out, agentUse{readsJSON, t, i + 1})
+		case "stage.cri":
+			out = append(out, agentUse{readsCRI, t, i + 1})
 		case "discovery.docker", "loki.source.docker":
-			out = append(out, agentUse{true, t, i + 1})
+			out = append(out, agentUse{asksAPI, t, i + 1})
 		case "type":
 			if v := strings.Trim(strings.TrimLeft(t[len(first):], " ="), `"' `); v == "docker_logs" {
-				out = append(out, agentUse{true, t, i + 1})
+				out = append(out, agentUse{asksAPI, t, i + 1})
 			}
 		}
 		if section.active {
@@ -130,25 +140,29 @@ func (in *input) uses() []agentUse {
 		cri = cri || strings.TrimSpace(p) == "cri"
 	}
 	switch {
-	case cri:
+	case cri && docker:
 		return nil
+	case cri:
+		return []agentUse{{readsCRI, "multiline.parser " + in.multi, in.line}}
+	case strings.EqualFold(in.parser, "cri"), strings.EqualFold(in.parser, "containerd"), strings.EqualFold(in.parser, "crio"):
+		return []agentUse{{readsCRI, "parser " + in.parser, in.line}}
 	case docker:
-		return []agentUse{{false, "multiline.parser " + in.multi, in.line}}
+		return []agentUse{{readsJSON, "multiline.parser " + in.multi, in.line}}
 	case strings.EqualFold(in.parser, "docker"), strings.EqualFold(in.parser, "json") && in.path != "":
-		return []agentUse{{false, "parser " + in.parser, in.line}}
+		return []agentUse{{readsJSON, "parser " + in.parser, in.line}}
 	case strings.EqualFold(in.dockerM, "on") || strings.EqualFold(in.dockerM, "true"):
-		return []agentUse{{false, "docker_mode on", in.line}}
+		return []agentUse{{readsJSON, "docker_mode on", in.line}}
 	}
 	return nil
 }
 
-// fluentd reads fluentd's format: sources that tail container logs and parse them as JSON and nothing else.
+// fluentd reads fluentd's format: sources that tail container logs and parse them in one form and no other.
 func fluentd(body string) []agentUse {
 	if !strings.Contains(body, "<source>") {
 		return nil
 	}
 	var out []agentUse
-	source, parse, json, other, logs := false, false, 0, false, false
+	source, parse, json, cri, other, logs := false, false, 0, 0, false, false
 	for i, line := range strings.Split(body, "\n") {
 		t := strings.TrimSpace(uncomment(line))
 		f := strings.Fields(t)
@@ -158,10 +172,14 @@ func fluentd(body string) []agentUse {
 		value := strings.Join(f[1:], " ")
 		switch {
 		case f[0] == "<source>":
-			source, parse, json, other, logs = true, false, 0, false, false
+			source, parse, json, cri, other, logs = true, false, 0, 0, false, false
 		case f[0] == "</source>":
-			if source && logs && json > 0 && !other {
-				out = append(out, agentUse{false, "a parser of type json", json})
+			switch {
+			case !source || !logs || other:
+			case json > 0 && cri == 0:
+				out = append(out, agentUse{readsJSON, "a parser of type json", json})
+			case cri > 0 && json == 0:
+				out = append(out, agentUse{readsCRI, "a parser for CRI alone", cri})
 			}
 			source = false
 		case !source:
@@ -169,20 +187,26 @@ func fluentd(body string) []agentUse {
 			parse = true
 		case f[0] == "</parse>":
 			parse = false
+		case f[0] == "expression" && criPattern(value):
+			cri, other = i+1, false
 		case f[0] == "path":
 			logs = logs || containerLogs(value)
 		case f[0] == "format", f[0] == "@type" && parse, f[0] == "type" && parse:
-			switch strings.Trim(value, `"'`) {
-			case "json":
+			switch v := strings.Trim(value, `"'`); {
+			case v == "json":
 				json = i + 1
-			case "multi_format":
-			default:
+			case v == "cri", criPattern(v):
+				cri = i + 1
+			case v != "multi_format":
 				other = true
 			}
 		}
 	}
 	return out
 }
+
+// criPattern reports whether a pattern is the one for lines of CRI: they name their stream after the time.
+func criPattern(s string) bool { return strings.Contains(s, "stdout|stderr") }
 
 // structured reads YAML: filebeat, metricbeat, promtail, fluent-bit, vector, Prometheus, Traefik, OpenTelemetry's collector.
 // Nothing is read after a document that is none; aliases aren't followed.

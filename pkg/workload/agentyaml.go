@@ -23,43 +23,48 @@ func mapping(n *yaml.Node, under string) []agentUse {
 		}
 		return ""
 	}
-	note := func(asks bool, what string, at *yaml.Node) {
+	note := func(t tie, what string, at *yaml.Node) {
 		line := n.Line
 		if at != nil {
 			line = at.Line
 		}
-		out = append(out, agentUse{asks, what, line})
+		out = append(out, agentUse{t, what, line})
 	}
 
 	kind := value("type")
 	switch {
 	case kind == "docker" && (under == "filebeat.inputs" || under == "inputs" || under == "filebeat.prospectors" || get("containers.ids") != nil):
-		note(false, "an input of type docker", get("type"))
+		note(readsJSON, "an input of type docker", get("type"))
 	case kind == "docker" && under == "providers":
-		note(true, "autodiscovery by the provider docker", get("type"))
+		note(asksAPI, "autodiscovery by the provider docker", get("type"))
 	case kind == "container" && value("format") == "docker":
-		note(false, "format: docker", get("format"))
+		note(readsJSON, "format: docker", get("format"))
+	case kind == "container" && (value("format") == "cri" || value("format") == "containerd" || value("format") == "crio"):
+		note(readsCRI, "format: "+value("format"), get("format"))
 	case kind == "log" || kind == "filestream":
 		if paths := get("paths"); paths != nil && containerLogs(joined(paths)) && (get("json.keys_under_root") != nil || get("json.message_key") != nil || value("json") != "") {
-			note(false, "container logs read as JSON", paths)
+			note(readsJSON, "container logs read as JSON", paths)
 		}
 	case kind == "docker_logs":
-		note(true, "a source of type docker_logs", get("type"))
+		note(asksAPI, "a source of type docker_logs", get("type"))
 	}
 	if value("module") == "docker" {
-		note(true, "the module docker", get("module"))
+		note(asksAPI, "the module docker", get("module"))
+	}
+	if v := get("cri"); v != nil && under == "pipeline_stages" {
+		note(readsCRI, "the pipeline stage cri", v)
 	}
 	if v := get("docker"); v != nil {
 		switch under {
 		case "pipeline_stages":
-			note(false, "the pipeline stage docker", v)
+			note(readsJSON, "the pipeline stage docker", v)
 		case "providers":
-			note(true, "the provider docker", v)
+			note(asksAPI, "the provider docker", v)
 		}
 	}
 	for _, key := range [...]string{"docker_sd_configs", "dockerswarm_sd_configs"} {
 		if v := get(key); v != nil && len(v.Content) > 0 {
-			note(true, key, v)
+			note(asksAPI, key, v)
 		}
 	}
 	out = append(out, collector(n, under)...)
@@ -81,9 +86,9 @@ func collector(n *yaml.Node, under string) []agentUse {
 		name, _, _ := strings.Cut(key, "/")
 		switch {
 		case under == "receivers" && name == "docker_stats", under == "extensions" && name == "docker_observer":
-			out = append(out, agentUse{true, key, n.Content[i].Line})
+			out = append(out, agentUse{asksAPI, key, n.Content[i].Line})
 		case under == "receivers" && name == "filelog" && v.Kind == yaml.MappingNode && jsonOnly(v):
-			out = append(out, agentUse{false, "container logs read by json_parser alone", v.Line})
+			out = append(out, agentUse{readsJSON, "container logs read by json_parser alone", v.Line})
 		}
 	}
 	return out

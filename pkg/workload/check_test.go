@@ -1,10 +1,14 @@
 package workload
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -112,6 +116,9 @@ func TestLeaving(t *testing.T) {
 		{"containerd, never there", "/run/containerd/containerd.sock", Options{To: crio, From: from(docker, docker)}, nil, ""},
 		{"containerd, no target", "/run/containerd/containerd.sock", Options{From: from(containerd, containerd)}, nil, advising},
 		{"containerd, nothing known", "/run/containerd/containerd.sock", Options{}, nil, advising},
+		{"docker goes, but not from here", "/run/docker.sock", Options{To: containerd, From: from(docker, docker)}, []Placed{{"p", "c", false}}, advising},
+		{"docker goes from one of its nodes", "/run/docker.sock", Options{To: containerd, From: from(docker, docker)}, []Placed{{"p", "c", false}, onA}, failing},
+		{"waits for a node", "/run/docker.sock", Options{To: containerd, From: from(docker, docker)}, []Placed{{"p", "", false}}, failing},
 		{"cri-o goes", "/run/crio/crio.sock", Options{To: docker, From: from(crio, crio)}, []Placed{onA}, failing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -123,6 +130,37 @@ func TestLeaving(t *testing.T) {
 				t.Errorf("%q, want %q", have, c.want)
 			}
 		})
+	}
+}
+
+// TestElsewhere: the drain of a node concerns what is on it alone.
+func TestElsewhere(t *testing.T) {
+	nothing := intstr.FromInt32(0)
+	with := func(node string) *Inventory {
+		w := mounting("app", "/data", Placed{"app-1", node, false})
+		w.Object, w.Labels, w.Finalizers = Object{"v1", "Pod", "shop", "app"}, map[string]string{"app": "app"}, []string{"example.org/x"}
+		w.Spec.Volumes = append(w.Spec.Volumes, corev1.Volume{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		w.Spec.Containers[0].Image, w.Spec.Containers[0].ImagePullPolicy = "app", corev1.PullNever
+		return &Inventory{Workloads: []Workload{w}, Budgets: []policyv1.PodDisruptionBudget{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"},
+			Spec:       policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &nothing, Selector: &metav1.LabelSelector{MatchLabels: w.Labels}},
+		}}}
+	}
+	ids := func(node string) []string {
+		var out []string
+		for _, f := range Check(with(node), Options{To: v1alpha1.CRIO, From: map[string]v1alpha1.RuntimeName{"a": v1alpha1.Docker, "b": v1alpha1.CRIO}}) {
+			out = append(out, f.ID)
+		}
+		slices.Sort(out)
+		return out
+	}
+	if diff := cmp.Diff([]string{"W021", "W025", "W030", "W031", "W033", "W034"}, ids("a")); diff != "" {
+		t.Errorf("on a node that moves (-want +have)\n%s", diff)
+	}
+	for _, node := range []string{"b", "c"} {
+		if have := ids(node); len(have) > 0 {
+			t.Errorf("on %s, which doesn't move: %v", node, have)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type collected struct {
 	f     v1alpha1.Finding
 	pods  map[string]bool
 	nodes map[string]bool
+	more  int
 }
 
 func newCollection() *collection {
@@ -52,8 +53,11 @@ func (c *collection) add(id string, a about) {
 			k.f.Evidence = append(k.f.Evidence, h.evidence)
 		}
 	}
+	k.more += a.more
 	for _, p := range a.pods {
-		k.pods[p.Name] = true
+		if p.Name != "" {
+			k.pods[p.Name] = true
+		}
 		if p.Node != "" {
 			k.nodes[p.Node] = true
 		}
@@ -76,7 +80,7 @@ func rank(s v1alpha1.Severity) int {
 func (c *collection) findings() []v1alpha1.Finding {
 	out := make([]v1alpha1.Finding, 0, len(c.order))
 	for _, k := range c.order {
-		k.f.Pods = len(k.pods)
+		k.f.Pods = len(k.pods) + k.more
 		k.f.Nodes = sortedKeys(k.nodes)
 		if len(k.f.Nodes) == 0 {
 			k.f.Nodes = nil

@@ -97,10 +97,8 @@ func (c *container) host(name string) daemon {
 		}
 		return c.s.j.nodeAddress(name)
 	}
-	for _, n := range c.s.j.inv.Nodes {
-		if n.Name == name || slices.Contains(n.Addresses, name) {
-			return onNode
-		}
+	if c.s.j.isNode(name) {
+		return onNode
 	}
 	parts := strings.Split(name, ".")
 	ref := Key{Namespace: c.s.w.Object.Namespace, Name: parts[0]}
@@ -113,19 +111,26 @@ func (c *container) host(name string) daemon {
 	return somewhere
 }
 
-// nodeAddress says whose an address is. Where no node's is known it may be one.
+// nodeAddress says whose an address is. Where of nodes no more than their names is known it may be one's.
 func (j *judge) nodeAddress(ip string) daemon {
-	known := false
-	for i := range j.inv.Nodes {
-		known = known || len(j.inv.Nodes[i].Addresses) > 0
-		if slices.Contains(j.inv.Nodes[i].Addresses, ip) {
-			return onNode
+	if j.isNode(ip) || len(j.addresses) <= len(j.inv.Nodes) {
+		return onNode
+	}
+	return somewhere
+}
+
+// isNode reports whether a name or an address is a node's.
+func (j *judge) isNode(name string) bool {
+	if j.addresses == nil {
+		j.addresses = map[string]bool{}
+		for i := range j.inv.Nodes {
+			j.addresses[j.inv.Nodes[i].Name] = true
+			for _, a := range j.inv.Nodes[i].Addresses {
+				j.addresses[a] = true
+			}
 		}
 	}
-	if known {
-		return somewhere
-	}
-	return onNode
+	return j.addresses[name]
 }
 
 // daemonOf returns the daemon that a command of the container speaks to.

@@ -3,6 +3,8 @@ package workload
 import (
 	"path"
 	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // foreign reports whether a key of a ConfigMap is a program in another language than the shell's.
@@ -25,11 +27,11 @@ func foreign(key, body string) bool {
 
 // foreignCalls returns the commands that such a program starts as far as one line shows it: a function that starts
 // processes, and a quoted command that rules know. Docker's own library counts as the command docker.
-func foreignCalls(body string) []call {
+func foreignCalls(parser *syntax.Parser, body string) []call {
 	if !strings.Contains(body, "docker") && !strings.Contains(body, "ctr") {
 		return nil
 	}
-	var r reader
+	r := reader{parser: parser}
 	line := 0
 	for text := range strings.Lines(body) {
 		line++

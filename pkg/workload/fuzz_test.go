@@ -20,7 +20,7 @@ func FuzzScript(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		start := time.Now()
-		s := readScript(text)
+		s := readScript(newParser(), text)
 		for _, k := range s.calls {
 			if len(k.argv) == 0 {
 				t.Fatalf("a command without words in %q", text)

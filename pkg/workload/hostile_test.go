@@ -37,7 +37,7 @@ func TestHostileScripts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := maxScript / (len(c.open) + len(c.close))
 			start := time.Now()
-			readScript(strings.Repeat(c.open, n) + "docker ps" + strings.Repeat(c.close, n))
+			readScript(newParser(), strings.Repeat(c.open, n)+"docker ps"+strings.Repeat(c.close, n))
 			took := time.Since(start)
 			if took > slow {
 				t.Errorf("took %s", took)

@@ -62,7 +62,6 @@ func places() []place {
 		{"/run/containerd", data, containerd, true},
 		{"/run/k3s/containerd", data, containerd, true},
 		{"/var/lib/containers", data, crio, true},
-		{"/run/containers", data, crio, true},
 		{"/run/crio", data, crio, true},
 		{"/etc/docker", config, docker, true},
 		{"/etc/default/docker", config, docker, false},

@@ -22,7 +22,7 @@ func clusterRules() []rule {
 		{Rule{
 			"C002", advising, "the kubelets' recorded cgroup driver is systemd",
 			"ConfigMap kubelet-config says cgroupDriver: cgroupfs, or nothing, which means the same. On hosts with systemd and cgroup v2 that is two managers of one tree; a runtime that is set to systemd then fails to start pods. " +
-				"The switch sets the target to what the node's kubelet has. Nodes that join get what stands here.",
+				"From 1.31 on a kubelet takes the runtime's word where it gives one. The switch sets the target to what the node's kubelet has; nodes that join get what stands here.",
 		}, nil, cgroupDriver},
 		{Rule{
 			"C003", advising, "no kubelet is older or newer than the API server allows",
@@ -222,7 +222,7 @@ func webhooks(j *judge) []about {
 			}
 			names = append(names, w.Object.Kind+" "+w.Object.Name)
 		}
-		if len(nodes) != 1 || nodes[""] || !h.Fails || !j.moves(nodes) {
+		if len(nodes) != 1 || nodes[""] || !h.Fails || !j.moves(a.pods) {
 			continue
 		}
 		message := "all pods that answer it are on one node; while that is drained, what it judges is refused"
@@ -233,19 +233,6 @@ func webhooks(j *judge) []about {
 		out = append(out, a)
 	}
 	return out
-}
-
-// moves reports whether one of the nodes takes part in the move; where nothing is said of nodes every one does.
-func (j *judge) moves(nodes map[string]bool) bool {
-	if len(j.o.From) == 0 {
-		return true
-	}
-	for n := range nodes {
-		if have, ok := j.o.From[n]; ok && (j.o.To == "" || have != j.o.To) {
-			return true
-		}
-	}
-	return false
 }
 
 func unread(j *judge) []about {

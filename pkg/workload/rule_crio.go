@@ -26,7 +26,7 @@ func crioRules() []rule {
 		}, crio(shortNames), nil},
 		{Rule{
 			"W022", advising, "no container needs more processes than CRI-O's limit",
-			"CRI-O may limit the processes of each container by pids_limit, where Docker and containerd don't; releases before 1.26 set 1024. " +
+			"CRI-O may limit the processes of each container by pids_limit, where Docker and containerd don't; releases before 1.24 set 1024. " +
 				"A container that asks for more threads than that fails to make them. Set pids_limit, or the kubelet's podPidsLimit. Only for --to cri-o.",
 		}, crio(processes), nil},
 		{Rule{
@@ -45,7 +45,7 @@ func crioRules() []rule {
 // crio narrows a rule to moves to CRI-O.
 func crio(apply func(*subject) []hit) func(*subject) []hit {
 	return func(s *subject) []hit {
-		if s.j.o.To != v1alpha1.CRIO {
+		if s.j.o.To != v1alpha1.CRIO || !s.j.moves(s.w.Pods) {
 			return nil
 		}
 		return apply(s)

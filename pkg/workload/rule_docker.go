@@ -202,7 +202,7 @@ func handedOn(s *subject) []hit {
 				continue
 			}
 			leaving := s.leaving(p.runtime)
-			if host, own := c.where(n.path); leaving == stays || own || !n.handsOn() && (host != "" || leaving != goes) {
+			if host, own := c.where(n.path); leaving == stays || own || !n.handsOn() && (host != "" || leaving != goes || s.offersTarget(p.runtime)) {
 				continue
 			}
 			h := hit{advising, "its configuration names " + p.kind.of(p.runtime) + ", which the pod doesn't have", "see what uses it", n.evidence, n.line}

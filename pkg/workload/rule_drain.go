@@ -25,11 +25,11 @@ func drainRules() []rule {
 		{Rule{
 			"W032", advising, "no pod keeps data on its node",
 			"A claim that leads to a volume of the node itself binds its pod to that node: it waits there until the node is back.",
-		}, localStorage, nil},
+		}, moved(localStorage), nil},
 		{Rule{
 			"W033", advising, "no pod has a finalizer",
 			"A pod with a finalizer stays until somebody removes it, and the drain waits for that. The finalizers of Jobs aren't meant: their controller removes them.",
-		}, finalizers, nil},
+		}, moved(finalizers), nil},
 		{Rule{
 			"W034", advising, "emptyDir volumes may be lost",
 			"The drain refuses pods with emptyDir volumes unless --delete-emptydir-data is given, because what is in them is lost. All such workloads are one finding.",
@@ -74,7 +74,7 @@ func budgets(j *judge) []about {
 			continue
 		}
 		why, never := allowsNone(b, asked, counted)
-		if why == "" {
+		if why == "" || !j.moves(a.pods) {
 			continue
 		}
 		severity, message := advising, "allows no pod to go while its pods aren't all ready"
@@ -108,8 +108,8 @@ func covered(j *judge) []about {
 	}
 	var out []about
 	for _, w := range order {
-		if w.Object.Kind != "DaemonSet" {
-			out = append(out, about{w.Object, []map[string]string{w.Annotations, w.PodAnnotations}, w.Pods, w.Source, one(
+		if w.Object.Kind != "DaemonSet" && j.moves(w.Pods) {
+			out = append(out, about{w.Object, []map[string]string{w.Annotations, w.PodAnnotations}, w.Pods, 0, w.Source, one(
 				failing, w.Source.Line, "budgets "+few(by[w]), "is covered by more than one disruption budget, and then never evicted", "leave it one budget",
 			)})
 		}
@@ -153,7 +153,7 @@ func bare(s *subject) []hit {
 		return nil
 	}
 	for _, p := range s.w.Pods {
-		if !p.Mirror {
+		if !p.Mirror && s.j.moving(p.Node) {
 			return one(advising, s.w.Source.Line, "pod "+p.Name+" has no controller", "has no controller that would bring it back", "make it a Deployment or a Job, or drain with --force")
 		}
 	}
@@ -195,6 +195,7 @@ func finalizers(s *subject) []hit {
 func emptyDirs(j *judge) []about {
 	var a about
 	var names []string
+	nodes := map[string]bool{}
 	for i := range j.inv.Workloads {
 		w := &j.inv.Workloads[i]
 		if len(w.Pods) == 0 || w.Object.Kind == "DaemonSet" || !hasEmptyDir(w) || suppressed("W034", []map[string]string{w.Annotations, w.PodAnnotations}) != "" {
@@ -202,9 +203,10 @@ func emptyDirs(j *judge) []about {
 		}
 		moves := false
 		for _, p := range w.Pods {
-			if !p.Mirror {
+			if !p.Mirror && j.moving(p.Node) {
 				moves = true
-				a.pods = append(a.pods, Placed{Name: w.Object.Namespace + "/" + p.Name})
+				a.more++
+				nodes[p.Node] = true
 			}
 		}
 		if moves {
@@ -213,6 +215,9 @@ func emptyDirs(j *judge) []about {
 	}
 	if len(names) == 0 {
 		return nil
+	}
+	for _, n := range sortedKeys(nodes) {
+		a.pods = append(a.pods, Placed{Node: n})
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)

@@ -14,12 +14,12 @@ func imageRules() []rule {
 		{Rule{
 			"W025", fixable, "no image is pulled from nowhere",
 			"With imagePullPolicy: Never the image must be in the node's store, which is the old runtime's. The switch takes such images over for pods that come back to the node; on nodes that are added later they are missing. Push them to a registry. ",
-		}, neverPulled, nil},
+		}, moved(neverPulled), nil},
 		{Rule{
 			"W028", failing, "no image is named by its ID or by a store of its own",
 			"An image ID is a digest of one store's own configuration, and no registry can give it; another runtime's store may know the same image under another. Name it by repository and digest. " +
 				"Names such as localhost/… and kind.local/… exist only where somebody built or loaded the image; with a policy other than Never that is a warning.",
-		}, localImages, nil},
+		}, moved(localImages), nil},
 	}
 }
 
@@ -29,12 +29,12 @@ func classRules() []rule {
 			"W026", failing, "the target has the handlers of RuntimeClasses",
 			"A RuntimeClass names a handler of the runtime's configuration. A pod whose handler is missing isn't started. cri-dockerd knows no handler but docker, and nobody else knows that one: those are errors. " +
 				"runc is there with containerd, runc and crun with CRI-O. Any other is a warning: configure it on the target before the switch.",
-		}, handlers, nil},
+		}, moved(handlers), nil},
 		{Rule{
 			"W027", failing, "no GPU depends on the runtime's default",
 			"Pods that ask for nvidia.com/gpu without a RuntimeClass get their devices because the old runtime's default is nvidia (default-runtime in Docker's daemon.json, default_runtime_name in containerd's configuration). " +
 				"Give them the RuntimeClass nvidia, use CDI, or make nvidia the target's default. An installer that is told to configure the old runtime (RUNTIME=docker) is an error.",
-		}, gpus, nil},
+		}, moved(gpus), nil},
 	}
 }
 

@@ -24,6 +24,11 @@ func logRules() []rule {
 			"Modules such as telegraf's docker input, filebeat's autodiscovery by docker, vector's docker_logs, Prometheus' docker_sd_configs, the collector's docker_stats and cAdvisor's --docker_only see no container of the cluster after the switch. " +
 				"Use the agent's module for Kubernetes or the kubelet. Where the pod doesn't reach the node's Docker anyway it is a warning.",
 		}, dockerModules, nil},
+		{Rule{
+			"W017", failing, "agents find and read the logs that Docker writes",
+			"With Docker the files in /var/log/pods are links into /var/lib/docker/containers, and their lines are JSON. An agent that doesn't mount that directory follows them to nothing, and one that knows the form of CRI alone delivers unparsed or no lines. " +
+				"Mount the directory beside /var/log, and use a parser that takes both forms. Only for --to docker.",
+		}, docker(criLogs), nil},
 	}
 }
 
@@ -83,13 +88,13 @@ func (c *container) mountsLogs() bool {
 }
 
 func dockerJSON(s *subject) []hit {
-	return s.agents(false, func(c *container) (v1alpha1.Severity, string, string) {
+	return s.agents(readsJSON, func(c *container) (v1alpha1.Severity, string, string) {
 		return failing, "takes container logs for Docker's JSON, which other runtimes don't write", "use the agent's parser for CRI"
 	}, fluentdImage)
 }
 
 func dockerModules(s *subject) []hit {
-	return s.agents(true, func(c *container) (v1alpha1.Severity, string, string) {
+	return s.agents(asksAPI, func(c *container) (v1alpha1.Severity, string, string) {
 		if c.reach("") == onNode {
 			return failing, "asks Docker's API for containers that aren't there after the switch", "use the agent's module for Kubernetes, or the kubelet"
 		}
@@ -98,7 +103,7 @@ func dockerModules(s *subject) []hit {
 }
 
 // agents judges the configurations that containers mount, and what more finds in the containers themselves.
-func (s *subject) agents(asks bool, grade func(*container) (v1alpha1.Severity, string, string), more func(*container) []hit) []hit {
+func (s *subject) agents(want tie, grade func(*container) (v1alpha1.Severity, string, string), more func(*container) []hit) []hit {
 	leaving := s.leaving(v1alpha1.Docker)
 	if leaving == stays {
 		return nil
@@ -108,7 +113,7 @@ func (s *subject) agents(asks bool, grade func(*container) (v1alpha1.Severity, s
 		c := &s.containers[i]
 		for _, f := range c.used().files {
 			for _, a := range f.text.agent(f.key) {
-				if a.asks != asks {
+				if a.tie != want {
 					continue
 				}
 				h := hit{evidence: fmt.Sprintf("%s:%d: %s", f.evidence, a.line, a.what), line: f.line}
@@ -126,18 +131,61 @@ func (s *subject) agents(asks bool, grade func(*container) (v1alpha1.Severity, s
 	return out
 }
 
+// docker narrows a rule to moves to Docker.
+func docker(apply func(*subject) []hit) func(*subject) []hit {
+	return func(s *subject) []hit {
+		if s.j.o.To != v1alpha1.Docker || !s.j.moves(s.w.Pods) {
+			return nil
+		}
+		return apply(s)
+	}
+}
+
+func criLogs(s *subject) []hit {
+	const hint = "mount /var/lib/docker/containers beside /var/log, and use a parser that takes both forms"
+	var out []hit
+	for i := range s.containers {
+		c := &s.containers[i]
+		reads := false
+		for _, f := range c.used().files {
+			reads = reads || containerLogs(f.text.body)
+			for _, a := range f.text.agent(f.key) {
+				if a.tie == readsCRI {
+					reads = true
+					out = append(out, hit{failing, "takes container logs for CRI's lines, and Docker writes JSON", hint, fmt.Sprintf("%s:%d: %s", f.evidence, a.line, a.what), f.line})
+				}
+			}
+		}
+		if v := c.env[parserVariable].value; v == "cri" || criPattern(v) {
+			reads = true
+			out = append(out, hit{failing, "takes container logs for CRI's lines, and Docker writes JSON", hint, c.says("env %s=%s", parserVariable, v), c.at("env", parserVariable)})
+		}
+		if !reads || c.reachesLogs() {
+			continue
+		}
+		for n := range c.mounts {
+			if m := &c.mounts[n]; m.host != "" && (below(m.host, "/var/log/pods") || below("/var/log/containers", m.host)) {
+				out = append(out, hit{failing, "reads container logs, which are links into a directory that it doesn't mount", hint, found{c: c, m: m}.evidence(), found{c: c, m: m}.line()})
+			}
+		}
+	}
+	return out
+}
+
+// parserVariable is what the images of fluentd's project for Kubernetes take their parser from.
+const parserVariable = "FLUENT_CONTAINER_TAIL_PARSER_TYPE"
+
 // fluentdImage judges the images of fluentd's project for Kubernetes, whose parser is a variable with the default json.
 func fluentdImage(c *container) []hit {
 	if name, _ := repository(c.Image); name != "fluentd-kubernetes-daemonset" {
 		return nil
 	}
-	const parser = "FLUENT_CONTAINER_TAIL_PARSER_TYPE"
-	v, set := c.env[parser]
+	v, set := c.env[parserVariable]
 	switch {
 	case set && v.value == "json":
-		return one(failing, c.at("env", parser), c.says("env %s=json", parser), "takes container logs for Docker's JSON, which other runtimes don't write", "set it to cri")
+		return one(failing, c.at("env", parserVariable), c.says("env %s=json", parserVariable), "takes container logs for Docker's JSON, which other runtimes don't write", "set it to cri")
 	case !set && !c.ownConfig("/fluentd/etc"):
-		return one(advising, c.at("image"), c.says("image %s without %s", c.Image, parser), "its image takes container logs for JSON unless it is told otherwise", "set "+parser+" to cri")
+		return one(advising, c.at("image"), c.says("image %s without %s", c.Image, parserVariable), "its image takes container logs for JSON unless it is told otherwise", "set "+parserVariable+" to cri")
 	}
 	return nil
 }

@@ -13,15 +13,16 @@ const (
 )
 
 func mountRules() []rule {
-	socketDoc := func(name string) string {
+	socketDoc := func(name, less string) string {
 		return "Whoever mounts " + name + "'s socket asks " + name + ", which serves no pods after the switch: the socket is gone, or it shows no container of the cluster. " +
 			"Mounting it read-only changes nothing, as a connection needs no right to write. Talk to the target over CRI, to the kubelet, or not to the runtime at all; images are built without a daemon by BuildKit, Buildah or Kaniko. " +
-			"It is a warning where the same pod mounts the socket of the target too, where the socket stands in an unusual place, and where nothing says that " + name + " goes."
+			less + " A socket in an unusual place, and one of which nothing says that " + name + " leaves it, is a warning."
 	}
+	const ready = "A pod that mounts the target's socket too is ready for it. Without --to it is a warning."
 	return []rule{
-		{Rule{"W001", failing, "no workload mounts Docker's socket", socketDoc("Docker")}, sockets(v1alpha1.Docker), nil},
-		{Rule{"W002", failing, "no workload mounts containerd's socket", socketDoc("containerd") + " Without --to it is a warning."}, sockets(v1alpha1.Containerd), nil},
-		{Rule{"W003", failing, "no workload mounts CRI-O's socket", socketDoc("CRI-O") + " Without --to it is a warning."}, sockets(v1alpha1.CRIO), nil},
+		{Rule{"W001", failing, "no workload mounts Docker's socket", socketDoc("Docker", "Where the pod mounts the target's socket too it is a warning.")}, sockets(v1alpha1.Docker), nil},
+		{Rule{"W002", failing, "no workload mounts containerd's socket", socketDoc("containerd", ready)}, sockets(v1alpha1.Containerd), nil},
+		{Rule{"W003", failing, "no workload mounts CRI-O's socket", socketDoc("CRI-O", ready)}, sockets(v1alpha1.CRIO), nil},
 		{Rule{
 			"W004", failing, "no workload reaches a runtime through a directory above its files",
 			"A mount of /, /run, /var/run, /var or /var/lib holds the runtime's socket or its files, and the command, the environment or a mounted ConfigMap names one of them as the container sees it. " +
@@ -138,9 +139,12 @@ func sockets(runtime v1alpha1.RuntimeName) func(*subject) []hit {
 	return func(s *subject) []hit {
 		var out []hit
 		for _, f := range s.mounted(socket) {
-			if f.runtime == runtime {
-				out = append(out, s.socketHit(f, nameOf(runtime)+"'s socket"))
+			// An agent that takes containerd's socket or CRI-O's, whichever is there, is ready. Beside Docker's it was written
+			// for Docker first, which is worth a look.
+			if f.runtime != runtime || runtime != v1alpha1.Docker && s.j.o.To != "" && !f.m.must && s.offersTarget(runtime) {
+				continue
 			}
+			out = append(out, s.socketHit(f, nameOf(runtime)+"'s socket"))
 		}
 		return out
 	}
@@ -155,7 +159,11 @@ func (s *subject) socketHit(f found, what string) hit {
 		hint:    "use the target's CRI socket, the kubelet, or a tool that needs no daemon of the node",
 	}
 	switch {
-	case f.leaving == perhaps && !s.serves(f.runtime):
+	case f.leaving == perhaps && s.presence(f.runtime) == away:
+		h.severity = advising
+		h.message = fmt.Sprintf("mounts %s; none of the nodes that it is on takes part, but it may be moved to one that did", what)
+		h.hint = "keep it on its nodes, or change it before the others move"
+	case f.leaving == perhaps && s.presence(f.runtime) == absent:
 		h.severity = advising
 		h.message = fmt.Sprintf("mounts %s, though %s serves none of the nodes that it is on", what, name)
 		h.hint = fmt.Sprintf("remove the mount, unless %s is meant to run beside the kubelet's runtime", name)

@@ -44,13 +44,18 @@ const (
 
 // reader collects the commands of a container or of a script.
 type reader struct {
-	out script
+	parser *syntax.Parser
+	out    script
+}
+
+func newParser() *syntax.Parser {
+	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.RecoverErrors(recovered))
 }
 
 // readScript parses a shell script. One that is no valid shell is read line by line, so that a template or another
 // dialect hides only the lines that it touches.
-func readScript(text string) script {
-	var r reader
+func readScript(parser *syntax.Parser, text string) script {
+	r := reader{parser: parser}
 	r.script(text, context{})
 	return r.out
 }
@@ -70,8 +75,7 @@ func (r *reader) script(text string, ctx context) {
 	if deep(text) {
 		return
 	}
-	parser := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.RecoverErrors(recovered))
-	f, err := parser.Parse(strings.NewReader(text), "")
+	f, err := r.parser.Parse(strings.NewReader(text), "")
 	if err == nil {
 		r.walk(f, ctx)
 		return
@@ -82,7 +86,7 @@ func (r *reader) script(text string, ctx context) {
 		}
 		at := ctx
 		at.line += i
-		if f, err := parser.Parse(strings.NewReader(line), ""); err == nil {
+		if f, err := r.parser.Parse(strings.NewReader(line), ""); err == nil {
 			r.walk(f, at)
 		}
 	}

@@ -75,7 +75,7 @@ func TestScript(t *testing.T) {
 		{"deeper than anybody writes", "eval eval eval eval eval eval eval docker ps", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, lines(readScript(c.script))); diff != "" {
+			if diff := cmp.Diff(c.want, lines(readScript(newParser(), c.script))); diff != "" {
 				t.Errorf("(-want +have)\n%s", diff)
 			}
 		})

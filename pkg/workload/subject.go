@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // subject is a workload as rules look at it.
@@ -192,52 +190,6 @@ func (c *container) at(path ...string) int {
 // says formats evidence within the container.
 func (c *container) says(format string, args ...any) string {
 	return "container " + c.Name + ": " + fmt.Sprintf(format, args...)
-}
-
-// leaving says what becomes of what the workload needs of a runtime.
-type leaving int
-
-const (
-	stays   leaving = iota // the runtime is there afterwards, or was never
-	perhaps                // nothing says that it goes
-	goes
-)
-
-func (s *subject) leaving(name v1alpha1.RuntimeName) leaving {
-	o := &s.j.o
-	if o.To == name {
-		return stays
-	}
-	if !s.serves(name) {
-		// Docker may run beside the runtime that serves the kubelet; what asks it then is no part of the switch.
-		if name == v1alpha1.Docker {
-			return perhaps
-		}
-		return stays
-	}
-	if o.To == "" && name != v1alpha1.Docker {
-		return perhaps
-	}
-	return goes
-}
-
-// serves reports whether the runtime serves a node that the workload is on, or any node where it is on none. Where
-// nothing is known it does.
-func (s *subject) serves(name v1alpha1.RuntimeName) bool {
-	from := s.j.o.From
-	if len(from) == 0 {
-		return true
-	}
-	placed := false
-	for _, p := range s.w.Pods {
-		if have, ok := from[p.Node]; ok {
-			placed = true
-			if have == name {
-				return true
-			}
-		}
-	}
-	return !placed && s.j.served[name]
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -129,7 +129,8 @@ type Inventory struct {
 type Options struct {
 	// To is the runtime that nodes shall move to; empty stands for any other than the one they have.
 	To v1alpha1.RuntimeName
-	// From is the runtime that each node has now; empty where nothing is known, as for files.
+	// From is the runtime that each node has now of those that take part in the move; empty where nothing is known, as for
+	// files. What is on none of them is at most a warning, and a drain of other nodes isn't judged.
 	From map[string]v1alpha1.RuntimeName
 }
 

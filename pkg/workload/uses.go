@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // uses is what a container says of itself: in its command, its environment, its probes and hooks, and in the ConfigMaps
@@ -162,14 +163,14 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		named = named || mentions(w)
 	}
 	// What runs a script of a ConfigMap matters too, whatever it is called.
-	if !called && !named && (argv == nil || len(c.s.j.inv.ConfigMaps) == 0) {
+	if !called && !named && (argv == nil || !c.namesFiles(argv)) {
 		return nil
 	}
 	line := c.at(field)
 	var runs []string
 	root, host := "", false
 	if argv != nil {
-		var r reader
+		r := reader{parser: c.s.j.parser}
 		r.argv(argv, context{}, "")
 		runs = r.out.runs
 		for _, k := range r.out.calls {
@@ -178,7 +179,7 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		}
 		if name := base(argv[0]); strings.HasPrefix(name, "python") || name == "node" || name == "ruby" || name == "perl" {
 			for _, w := range argv[1:] {
-				for _, k := range foreignCalls(w) {
+				for _, k := range foreignCalls(c.s.j.parser, w) {
 					u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
 				}
 			}
@@ -195,6 +196,18 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		}
 	}
 	return runs
+}
+
+// namesFiles reports whether words mention a place where the container mounts a ConfigMap.
+func (c *container) namesFiles(words []string) bool {
+	for i := range c.mounts {
+		for _, w := range words {
+			if len(c.mounts[i].files) > 0 && strings.Contains(w, c.mounts[i].at) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func orRoot(a, b string) string {
@@ -253,9 +266,9 @@ func (c *container) readFiles(u *uses, runs []string) {
 			var s *script
 			switch {
 			case foreign(f.key, t.body):
-				s = t.asForeign()
+				s = t.asForeign(c.s.j.parser)
 			case t.isScript(f.key) || startsOne(runs, f.at):
-				s = t.asScript()
+				s = t.asScript(c.s.j.parser)
 			default:
 				continue
 			}
@@ -303,19 +316,19 @@ func (t *text) isScript(key string) bool {
 	return false
 }
 
-func (t *text) asScript() *script {
+func (t *text) asScript(parser *syntax.Parser) *script {
 	if t.parsed == nil {
 		t.parsed = &script{}
 		if interesting(t.body) {
-			*t.parsed = readScript(t.body)
+			*t.parsed = readScript(parser, t.body)
 		}
 	}
 	return t.parsed
 }
 
-func (t *text) asForeign() *script {
+func (t *text) asForeign(parser *syntax.Parser) *script {
 	if t.parsed == nil {
-		t.parsed = &script{calls: foreignCalls(t.body)}
+		t.parsed = &script{calls: foreignCalls(parser, t.body)}
 	}
 	return t.parsed
 }

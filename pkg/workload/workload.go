@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -28,9 +30,12 @@ type hit struct {
 type about struct {
 	object      Object
 	annotations []map[string]string
-	pods        []Placed
-	source      Source
-	hits        []hit
+	// pods are those that are concerned; one without a name stands for its node alone.
+	pods []Placed
+	// more counts pods that aren't in the list above.
+	more   int
+	source Source
+	hits   []hit
 }
 
 // judge is one run of all rules.
@@ -40,8 +45,11 @@ type judge struct {
 	known  *known
 	served map[v1alpha1.RuntimeName]bool
 	texts  map[textKey]*text
-	// index is made when a rule asks for it.
+	parser *syntax.Parser
+	// index and addresses are made when a rule asks for them.
 	index *index
+	// addresses are the nodes' names and addresses.
+	addresses map[string]bool
 }
 
 // Rules returns all rules in the order of their IDs.
@@ -62,7 +70,7 @@ func rules() []rule {
 // Check returns what the rules say about the inventory: once per rule and object, errors first, with the evidence of every
 // place. Findings that an annotation suppresses carry its reason; they are returned too.
 func Check(inv *Inventory, o Options) []v1alpha1.Finding {
-	j := &judge{inv: inv, o: o, known: newKnown(), served: map[v1alpha1.RuntimeName]bool{}, texts: map[textKey]*text{}}
+	j := &judge{inv: inv, o: o, known: newKnown(), served: map[v1alpha1.RuntimeName]bool{}, texts: map[textKey]*text{}, parser: newParser()}
 	for _, name := range o.From {
 		j.served[name] = true
 	}
@@ -75,7 +83,7 @@ func Check(inv *Inventory, o Options) []v1alpha1.Finding {
 				continue
 			}
 			if hits := all[n].each(s); len(hits) > 0 {
-				c.add(all[n].ID, about{s.w.Object, []map[string]string{s.w.Annotations, s.w.PodAnnotations}, s.w.Pods, s.w.Source, hits})
+				c.add(all[n].ID, about{s.w.Object, []map[string]string{s.w.Annotations, s.w.PodAnnotations}, s.w.Pods, 0, s.w.Source, hits})
 			}
 		}
 	}
