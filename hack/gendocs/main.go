@@ -127,6 +127,8 @@ func rights() string {
 		"their reference has. With `NODE` or `--nodes` come the rights below.", cluster.CheckRights(""))
 	section("status --deep, check NODE, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
 	section("switch, rollback", "With `-n` the rights on pods are needed in that namespace.", cluster.SwitchRights("kube-system", cluster.DrainOptions{}))
+	section("Optional: what pods refer to", "A switch judges the pods of its node as `check` does. With these it looks into their ConfigMaps and volumes too, and sees which\n"+
+		"findings their owners' annotations ignore. Without them it says what it could not read.", cluster.JudgeRights())
 	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
 		"or carried over from the old runtime's store.", cluster.SecretRights())
 	return b.String()

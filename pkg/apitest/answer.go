@@ -110,6 +110,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) {
 		s.evict(w, at)
 	case q.subresource != "":
 		s.unknown(w, r)
+	case q.verb == "get" && strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata;"):
+		reply(w, http.StatusOK, map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": x.Object["metadata"]})
 	case q.verb == "get":
 		reply(w, http.StatusOK, x)
 	case q.verb == "list":

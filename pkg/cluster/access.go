@@ -196,3 +196,17 @@ func CheckRights(namespace string) []Right {
 		grant{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", "list"},
 	)
 }
+
+// JudgeRights are optional: with them a switch looks into what the pods of its node refer to, and into the annotations of their
+// owners that suppress findings.
+func JudgeRights() []Right {
+	return expand(
+		grant{"", "configmaps", "", "list"},
+		grant{"", "persistentvolumeclaims", "", "list"},
+		grant{"", "persistentvolumes", "", "list"},
+		grant{"node.k8s.io", "runtimeclasses", "", "list"},
+		grant{"apps", "deployments", "", "get"},
+		grant{"apps", "statefulsets", "", "get"},
+		grant{"batch", "jobs", "", "get"},
+	)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -188,13 +187,8 @@ func (o *checkOptions) fails(f v1alpha1.Finding) bool {
 	return f.Severity == v1alpha1.SeverityError
 }
 
-// sweepAt is by how many percent the heap of check grows before it is collected: most of what it reads is dropped at once, and a
-// laptop's memory matters more than a second.
-const sweepAt = 40
-
 // check is the command behind its flags.
 func (p *program) check(ctx context.Context, o *checkOptions) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(sweepAt))
 	u := p.ui()
 	r := &report.Report{To: o.to, Program: p.Name, When: p.Now()}
 	if v, err := thisVersion(); err == nil {

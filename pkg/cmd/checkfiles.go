@@ -73,7 +73,7 @@ func hintRecursive(recursive bool) string {
 // readFile reads one file; "-" is standard input.
 func (p *program) readFile(loader *manifest.Loader, name string) (int, error) {
 	if name == "-" {
-		return loader.Read("-", p.Streams.In)
+		return loader.Read("stdin", p.Streams.In)
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -31,14 +31,16 @@ type section struct {
 	Anchor                    string
 	Name                      string
 	Errors, Fixable, Warnings int
+	Ignored                   int
 }
 
 func (r *Report) html(w io.Writer) error {
 	v := view{Report: r, Date: r.When.Format(time.DateTime + " MST")}
 	counts, suppressed := r.Count()
 	v.Errors, v.Warnings, v.Fixable, v.Suppressed = counts[v1alpha1.SeverityError], counts[v1alpha1.SeverityWarning], counts[v1alpha1.SeverityFixable], suppressed
-	for i, g := range r.Groups() {
-		s := section{Group: g, Anchor: fmt.Sprintf("g%d", i+1), Name: g.Title}
+	for _, g := range r.Groups() {
+		// Names of nodes and namespaces fit into addresses: a team can be given its own.
+		s := section{Group: g, Anchor: string(g.Kind) + "-" + g.Title, Name: g.Title}
 		switch {
 		case g.Kind == OfCluster:
 			s.Name = "The cluster itself"
@@ -49,6 +51,7 @@ func (r *Report) html(w io.Writer) error {
 			for _, f := range o.Findings {
 				switch {
 				case f.Suppressed != "":
+					s.Ignored++
 				case f.Severity == v1alpha1.SeverityError:
 					s.Errors++
 				case f.Severity == v1alpha1.SeverityFixable:
@@ -67,6 +70,14 @@ func (r *Report) html(w io.Writer) error {
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"plural": Plural, "some": someOf,
+		"explained": func(id string) bool {
+			return slices.ContainsFunc(v.Explained, func(r Rule) bool { return r.ID == id })
+		},
+		"sentence": func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
+		"word": func(n int, what string) string {
+			_, text, _ := strings.Cut(Plural(n, what), " ")
+			return text
+		},
 		"severity": func(f v1alpha1.Finding) string {
 			if f.Suppressed != "" {
 				return "ignored"

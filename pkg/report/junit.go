@@ -122,9 +122,6 @@ func junitOf(f v1alpha1.Finding, fail func(v1alpha1.Finding) bool) junitCase {
 	case f.Object == "":
 		c.Name = "cluster"
 	}
-	if c.File == "-" {
-		c.File = "stdin"
-	}
 	text := strings.Join(details(&f), "\n")
 	switch {
 	case f.Suppressed != "":

@@ -186,9 +186,6 @@ func fingerprint(parts ...string) string {
 // fileURI makes a path a URI: relative paths stay relative, so that they are those of the repository.
 func fileURI(name string) string {
 	name = strings.ReplaceAll(name, `\`, "/")
-	if name == "-" {
-		return "stdin"
-	}
 	if len(name) > 2 && name[1] == ':' && name[2] == '/' { // a drive of Windows
 		name = "/" + name
 	}

@@ -59,6 +59,7 @@ type Engine struct {
 	decide decider
 	// start puts a pod with the agent on a node.
 	start func(ctx context.Context, node *corev1.Node, purpose hostpod.Purpose, lifetime time.Duration) (hostPod, error)
+	judge judge
 	// agents opens the carried agent of an architecture.
 	agents func(arch string) (agentbin.Agent, error)
 
@@ -81,6 +82,7 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 	e := &Engine{
 		client: client, opts: opts, report: report, agents: agentbin.Open,
 		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify},
+		judge:  judging(client, config),
 		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
 	}
 	e.start = e.starter(hostpod.Client{Kube: client, REST: config})

@@ -18,7 +18,11 @@ type FindingsError struct {
 func (e *FindingsError) Error() string {
 	var parts []string
 	for _, f := range e.Findings {
-		parts = append(parts, f.ID+" "+f.Message)
+		text := f.ID + " " + f.Message
+		if f.Object != "" {
+			text = f.ID + " " + f.Object + " " + f.Message
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
 }

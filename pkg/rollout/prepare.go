@@ -259,19 +259,23 @@ func (p *Prepared) chain(ctx context.Context, run string) ([]v1alpha1.RunView, e
 	return views, nil
 }
 
-// consider takes a plan and finds out what is in its way.
+// consider takes a plan and finds out what is in its way. The way back isn't barred by workloads: they come from there.
 func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error) {
 	p.plan = made
+	if p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name); err != nil {
+		return err
+	}
+	if made.Restores == "" {
+		if err := p.judgeWorkloads(ctx, made); err != nil {
+			return err
+		}
+	}
 	slices.SortStableFunc(made.Findings, func(a, b v1alpha1.Finding) int {
 		return cmp.Compare(weight(a.Severity), weight(b.Severity))
 	})
 	var blocks []error
 	if stop := p.stopping(made.Findings); len(stop) > 0 {
 		blocks = append(blocks, &FindingsError{Node: p.node.Name, Findings: stop})
-	}
-	p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name)
-	if err != nil {
-		return err
 	}
 	if p.drain, err = p.planDrain(ctx); err != nil {
 		blocks = append(blocks, err)
@@ -308,7 +312,7 @@ func (p *Prepared) ours(pod corev1.Pod) bool {
 func (p *Prepared) stopping(findings []v1alpha1.Finding) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, f := range findings {
-		if f.Severity == v1alpha1.SeverityError && (check.Firm(f.ID) || !slices.Contains(p.e.opts.Ignore, f.ID)) {
+		if f.Severity == v1alpha1.SeverityError && f.Suppressed == "" && (check.Firm(f.ID) || !slices.Contains(p.e.opts.Ignore, f.ID)) {
 			out = append(out, f)
 		}
 	}

@@ -161,6 +161,10 @@ func paintKind(s style, k plan.Kind) string {
 
 // finding prints one finding with its evidence and hint.
 func finding(w io.Writer, s style, f v1alpha1.Finding) {
+	if f.Suppressed != "" {
+		fmt.Fprintf(w, "  %s\n", s.faint(fmt.Sprintf("- %s of %s ignored: %s", f.ID, clean(f.Object), clean(f.Suppressed))))
+		return
+	}
 	glyph := s.yellow(s.warn)
 	switch f.Severity {
 	case v1alpha1.SeverityError:

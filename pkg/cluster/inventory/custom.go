@@ -46,9 +46,13 @@ func (r *reader) customOwners(ctx context.Context) error {
 // ours are the kinds that were listed already: what isn't among them is gone.
 var ours = []string{"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController", "Pod"}
 
+func isOurs(gvk schema.GroupVersionKind) bool {
+	return slices.Contains(ours, gvk.Kind) && slices.Contains([]string{"", "apps", "batch"}, gvk.Group)
+}
+
 // customKind lists one kind. What can't be listed leaves its objects the topmost, by the names that references have.
 func (r *reader) customKind(ctx context.Context, gvk schema.GroupVersionKind) error {
-	if slices.Contains(ours, gvk.Kind) && slices.Contains([]string{"", "apps", "batch"}, gvk.Group) {
+	if isOurs(gvk) {
 		return nil
 	}
 	resource, namespaced, err := r.resource(gvk)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -35,12 +34,11 @@ type Options struct {
 	Selector labels.Selector
 	// Own matches the labels of pods that go before a runtime does, as the tool's own; nil matches none.
 	Own labels.Selector
-	// Nodes leaves out workloads without a pod on one of these nodes; empty means all.
-	Nodes []string
 }
 
-// collectAt is by how many percent the heap grows before it is collected.
-const collectAt = 40
+// GCPercent is by how many percent the heap of a program that reads a cluster should grow before it is collected (debug.SetGCPercent):
+// most of what is read is dropped at once, and half of the memory is worth a second.
+const GCPercent = 40
 
 // parallel bounds the lists that are under way at once.
 const parallel = 3
@@ -48,15 +46,7 @@ const parallel = 3
 // Read lists the cluster. What may not be read is told in the inventory's Unread, and the rest is there; where nothing that makes
 // pods may be read it is a *cluster.DeniedError.
 func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error) {
-	// Most of what is read is dropped at once: collecting it early costs little time and half of the memory.
-	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	r := &reader{c: c, o: o, inv: &workload.Inventory{
-		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
-		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
-	}, tree: newTree(), words: words{}, entries: map[uid]*entry{}}
-	if r.o.Selector == nil {
-		r.o.Selector = labels.Everything()
-	}
+	r := newReader(c, o)
 	// Templates come before pods: of a pod whose template is known only the name is kept. Volumes come before them too, and
 	// ConfigMaps behind, as only those are kept that somebody mounts.
 	if err := r.all(ctx, append(r.templates(), r.settings()...)); err != nil {
@@ -76,7 +66,11 @@ func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error
 		return nil, err
 	}
 	r.finish()
-	if err := r.all(ctx, append(r.services(), r.configMaps())); err != nil {
+	wanted := map[workload.Key]bool{}
+	for i := range r.inv.Workloads {
+		references(&r.inv.Workloads[i], wanted)
+	}
+	if err := r.all(ctx, append(r.services(), r.configMaps(o.Namespace, wanted))); err != nil {
 		return nil, err
 	}
 	slices.Sort(r.inv.Unread)
@@ -109,6 +103,16 @@ type reader struct {
 	read int
 	// missing says that some kind isn't served at all.
 	missing bool
+}
+
+func newReader(c Clients, o Options) *reader {
+	if o.Selector == nil {
+		o.Selector = labels.Everything()
+	}
+	return &reader{c: c, o: o, inv: &workload.Inventory{
+		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
+		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
+	}, tree: newTree(), words: words{}, entries: map[uid]*entry{}}
 }
 
 // all lists some kinds side by side.

@@ -339,7 +339,7 @@ func TestClaimsOfManyPods(t *testing.T) {
 	}
 }
 
-// TestNarrowed looks at one namespace, by labels, and at what is on a node.
+// TestNarrowed looks at one namespace, and by labels.
 func TestNarrowed(t *testing.T) {
 	s := apitest.New(t)
 	for _, name := range []string{"a", "b"} {
@@ -361,7 +361,6 @@ func TestNarrowed(t *testing.T) {
 		"namespace":   {Options{Namespace: "other"}, []string{"other/Pod/elsewhere c elsewhere@node-a"}},
 		"own labels":  {Options{Selector: labels.SelectorFromSet(labels.Set{"own": "a"})}, []string{"shop/Deployment/a c a-1-x@node-a"}},
 		"pods' label": {Options{Selector: labels.SelectorFromSet(labels.Set{"pod": "b"})}, []string{"shop/Deployment/b c b-1-x@node-b"}},
-		"node":        {Options{Nodes: []string{"node-a"}}, []string{"other/Pod/elsewhere c elsewhere@node-a", "shop/Deployment/a c a-1-x@node-a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, told(read(t, s, tt.o))); diff != "" {

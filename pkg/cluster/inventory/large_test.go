@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,6 +97,7 @@ func as(what string) *exec.Cmd {
 func readLarge() {
 	config := &rest.Config{Host: os.Getenv("INVENTORY_TEST_URL"), QPS: -1}
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeProtobuf+",application/json", "application/json"
+	debug.SetGCPercent(GCPercent)
 	began := time.Now()
 	inv, err := Read(context.Background(), Clients{kubernetes.NewForConfigOrDie(config), metadata.NewForConfigOrDie(config)}, Options{})
 	if err != nil {

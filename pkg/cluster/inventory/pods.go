@@ -70,7 +70,7 @@ func (r *reader) finish() {
 		if top == nil { // only where references go in circles
 			continue
 		}
-		if !e.selected && !top.selected && (own == nil || !own.selected) || !r.placed(e) {
+		if !e.selected && !top.selected && (own == nil || !own.selected) {
 			continue
 		}
 		e.w.Object = top.object
@@ -90,9 +90,4 @@ func (r *reader) finish() {
 		return cmp.Or(cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Kind, b.Object.Kind), cmp.Compare(a.Object.Name, b.Object.Name))
 	})
 	r.inv.Workloads = list
-}
-
-// placed reports whether a workload has to do with the nodes that were asked for.
-func (r *reader) placed(e *entry) bool {
-	return len(r.o.Nodes) == 0 || slices.ContainsFunc(e.w.Pods, func(p workload.Placed) bool { return slices.Contains(r.o.Nodes, p.Node) })
 }

@@ -22,28 +22,10 @@ func (r *reader) settings() []kind {
 	hooks := r.c.Kube.AdmissionregistrationV1()
 	const aboutCluster = "nothing is said about them"
 	return []kind{
+		r.volumes(), r.claims(ns), r.classes(),
 		wide(listed(r, "Nodes", "which runtime serves whom is not known", core.Nodes().List, func(l *corev1.NodeList) {
 			for i := range l.Items {
 				r.inv.Nodes = append(r.inv.Nodes, r.node(&l.Items[i]))
-			}
-		})),
-		wide(listed(r, "PersistentVolumes", "what claims are bound to is not known", core.PersistentVolumes().List, func(l *corev1.PersistentVolumeList) {
-			for i := range l.Items {
-				if v := &l.Items[i]; v.Spec.HostPath != nil || v.Spec.Local != nil {
-					r.inv.Volumes[v.Name] = corev1.PersistentVolumeSource{HostPath: v.Spec.HostPath, Local: v.Spec.Local}
-				}
-			}
-		})),
-		listed(r, "PersistentVolumeClaims", "what they are bound to is not known", core.PersistentVolumeClaims(ns).List, func(l *corev1.PersistentVolumeClaimList) {
-			for i := range l.Items {
-				if c := &l.Items[i]; c.Spec.VolumeName != "" {
-					r.inv.Claims[workload.Key{Namespace: r.words.one(c.Namespace), Name: c.Name}] = c.Spec.VolumeName
-				}
-			}
-		}),
-		wide(listed(r, "RuntimeClasses", "handlers that the target lacks are not found", r.c.Kube.NodeV1().RuntimeClasses().List, func(l *nodev1.RuntimeClassList) {
-			for i := range l.Items {
-				r.inv.RuntimeClasses[l.Items[i].Name] = l.Items[i].Handler
 			}
 		})),
 		listed(r, "PodDisruptionBudgets", "what blocks a drain is not known", r.c.Kube.PolicyV1().PodDisruptionBudgets(ns).List, func(l *policyv1.PodDisruptionBudgetList) {
@@ -80,6 +62,37 @@ func (r *reader) settings() []kind {
 func wide(k kind) kind {
 	k.wide = true
 	return k
+}
+
+// volumes are those that are a path of a node.
+func (r *reader) volumes() kind {
+	return wide(listed(r, "PersistentVolumes", "what claims are bound to is not known", r.c.Kube.CoreV1().PersistentVolumes().List, func(l *corev1.PersistentVolumeList) {
+		for i := range l.Items {
+			if v := &l.Items[i]; v.Spec.HostPath != nil || v.Spec.Local != nil {
+				r.inv.Volumes[v.Name] = corev1.PersistentVolumeSource{HostPath: v.Spec.HostPath, Local: v.Spec.Local}
+			}
+		}
+	}))
+}
+
+// claims of a namespace, and what they are bound to.
+func (r *reader) claims(ns string) kind {
+	return listed(r, "PersistentVolumeClaims", "what they are bound to is not known", r.c.Kube.CoreV1().PersistentVolumeClaims(ns).List, func(l *corev1.PersistentVolumeClaimList) {
+		for i := range l.Items {
+			if c := &l.Items[i]; c.Spec.VolumeName != "" {
+				r.inv.Claims[workload.Key{Namespace: r.words.one(c.Namespace), Name: c.Name}] = c.Spec.VolumeName
+			}
+		}
+	})
+}
+
+// classes are the RuntimeClasses.
+func (r *reader) classes() kind {
+	return wide(listed(r, "RuntimeClasses", "handlers that the target lacks are not found", r.c.Kube.NodeV1().RuntimeClasses().List, func(l *nodev1.RuntimeClassList) {
+		for i := range l.Items {
+			r.inv.RuntimeClasses[l.Items[i].Name] = l.Items[i].Handler
+		}
+	}))
 }
 
 // listed is a list whose pages are taken in one after another with all others.
@@ -138,12 +151,8 @@ func (r *reader) services() []kind {
 const fewNamespaces = 5
 
 // configMaps reads the ConfigMaps that workloads mount or take variables from, and those by which kubeadm configures the cluster.
-func (r *reader) configMaps() kind {
-	wanted := map[workload.Key]bool{}
-	for i := range r.inv.Workloads {
-		references(&r.inv.Workloads[i], wanted)
-	}
-	return listed(r, "ConfigMaps", "scripts and settings in them are not looked at", r.c.Kube.CoreV1().ConfigMaps(r.o.Namespace).List, func(l *corev1.ConfigMapList) {
+func (r *reader) configMaps(ns string, wanted map[workload.Key]bool) kind {
+	return listed(r, "ConfigMaps", "scripts and settings in them are not looked at", r.c.Kube.CoreV1().ConfigMaps(ns).List, func(l *corev1.ConfigMapList) {
 		for i := range l.Items {
 			c := &l.Items[i]
 			key := workload.Key{Namespace: c.Namespace, Name: c.Name}

@@ -1,0 +1,142 @@
+package rollout
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
+)
+
+// addGuilty puts a Deployment's pod on the node that mounts Docker's socket, and a script that calls docker.
+func (m *machine) addGuilty(annotations map[string]string) {
+	m.api.Put("apps/deployments", &appsv1.Deployment{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", Annotations: annotations},
+	})
+	m.api.Put("pods", &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ci", Name: "builder-5d-x", Labels: map[string]string{"pod-template-hash": "5d"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "builder-5d", UID: "rs", Controller: new(true)}},
+		},
+		Spec: corev1.PodSpec{
+			NodeName: worker,
+			Containers: []corev1.Container{{
+				Name: "c", Image: "registry.example/builder:1", VolumeMounts: []corev1.VolumeMount{{Name: "docker", MountPath: "/var/run/docker.sock"}},
+			}},
+			Volumes: []corev1.Volume{{Name: "docker", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/var/run/docker.sock"}}}},
+		},
+	})
+	m.show()
+}
+
+// TestWorkloadsStop refuses a node whose pods depend on the runtime that goes, unless that is known.
+func TestWorkloadsStop(t *testing.T) {
+	known := map[string]string{workload.IgnoreAnnotation: "W001: goes away in May"}
+	for name, tt := range map[string]struct {
+		annotations map[string]string
+		ignore      []string
+		blocked     bool
+		suppressed  string
+	}{
+		"error":      {blocked: true},
+		"ignored":    {ignore: []string{"W001"}},
+		"annotation": {annotations: known, suppressed: "goes away in May"},
+		"another":    {annotations: map[string]string{workload.IgnoreAnnotation: "W002"}, ignore: []string{"W002"}, blocked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.addGuilty(tt.annotations)
+			p, err := m.engine(Options{Ignore: tt.ignore}, nil).Prepare(t.Context(), worker, v1alpha1.CRIO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := p.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				m.nothingLeft(t, false)
+			}()
+			i := slices.IndexFunc(p.Findings(), func(f v1alpha1.Finding) bool { return f.ID == "W001" })
+			if i < 0 {
+				t.Fatalf("findings %+v", p.Findings())
+			}
+			if f := p.Findings()[i]; f.Object != "ci/Deployment/builder" || f.Suppressed != tt.suppressed || f.Pods != 1 {
+				t.Errorf("%+v", f)
+			}
+			var stop *FindingsError
+			if got := errors.As(p.Blocked(), &stop); got != tt.blocked {
+				t.Fatalf("blocked: %v", p.Blocked())
+			}
+			if tt.blocked && !strings.Contains(stop.Error(), "W001 ci/Deployment/builder mounts") {
+				t.Errorf("%v", stop)
+			}
+			// One request more than a node costs whose pods depend on nothing: the annotations of the owner.
+			extra := slices.DeleteFunc(m.api.Requests(), func(r string) bool {
+				return !strings.Contains(r, "apps/deployments") && !strings.Contains(r, "configmaps")
+			})
+			if diff := cmp.Diff([]string{"get apps/deployments"}, extra); diff != "" {
+				t.Errorf("requests (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWorkloadsOfSavedPlan judges the pods that are there when a saved plan is applied, not those of the day it was made.
+func TestWorkloadsOfSavedPlan(t *testing.T) {
+	m := newMachine(t)
+	e := m.engine(Options{}, nil)
+	e.decide.verify = func(*v1alpha1.Plan) error { return nil }
+	saved, err := e.decide.build(nil, planGoal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved.Findings = []v1alpha1.Finding{
+		{ID: "W001", Severity: v1alpha1.SeverityError, Object: "ci/Deployment/gone"}, {ID: "N004", Severity: v1alpha1.SeverityWarning},
+	}
+	p, err := e.PrepareFromPlan(t.Context(), saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Blocked() != nil || len(p.Findings()) != 1 || p.Findings()[0].ID != "N004" {
+		t.Errorf("blocked %v, findings %+v", p.Blocked(), p.Findings())
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWorkloadsDontBarTheWayBack lets a node go back whatever runs on it.
+func TestWorkloadsDontBarTheWayBack(t *testing.T) {
+	m := newMachine(t)
+	if r, err := switchOne(t.Context(), m.engine(Options{}, nil)); err != nil || r.Outcome != Switched {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	m.addGuilty(nil)
+	e := m.engine(Options{}, nil)
+	e.decide.inverse = func(_ v1alpha1.RunView, _ *v1alpha1.Facts, run string) (*v1alpha1.Plan, error) {
+		made, err := e.decide.build(nil, planGoal())
+		made.Run, made.Restores = run, "r-before"
+		return made, err
+	}
+	p, err := e.PrepareRollback(t.Context(), worker, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Blocked() != nil || len(p.Findings()) != 0 {
+		t.Errorf("blocked %v, findings %+v", p.Blocked(), p.Findings())
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func planGoal() plan.Goal { return plan.Goal{Run: "r-00000001", To: v1alpha1.Containerd} }
