@@ -43,12 +43,15 @@ func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r
 	if err != nil {
 		return err
 	}
-	r.Findings = workload.Check(inv, workload.Options{To: o.to, From: served(inv)})
+	r.Findings = workload.Check(inv, workload.Options{To: o.to, From: served(inv, o.targets.names)})
 	if names := o.targets.names; len(names) > 0 {
 		r.Scope = report.Plural(len(names), "node") + " and the workloads there"
 		on := func(node string) bool { return slices.Contains(names, node) }
 		// Budgets and webhooks are judged by the pods of the whole cluster; what is told is what concerns these nodes.
-		r.Findings = slices.DeleteFunc(r.Findings, func(f v1alpha1.Finding) bool { return !on(f.Node) && !slices.ContainsFunc(f.Nodes, on) })
+		r.Findings = slices.DeleteFunc(r.Findings, func(f v1alpha1.Finding) bool {
+			ofNobody := f.Object == "" && f.Node == "" && len(f.Nodes) == 0 // what couldn't be read
+			return !ofNobody && !on(f.Node) && !slices.ContainsFunc(f.Nodes, on)
+		})
 		inv.Workloads = slices.DeleteFunc(inv.Workloads, func(w workload.Workload) bool {
 			return !slices.ContainsFunc(w.Pods, func(pod workload.Placed) bool { return on(pod.Node) })
 		})
@@ -82,12 +85,14 @@ func readInventory(ctx context.Context, config *rest.Config, o *checkOptions) (*
 	return inventory.Read(ctx, inventory.Clients{Kube: kube, Meta: meta}, inventory.Options{Namespace: o.namespace, Selector: o.selector})
 }
 
-// served says which runtime serves each node.
-func served(inv *workload.Inventory) map[string]v1alpha1.RuntimeName {
+// served says which runtime serves each node that would move: the named ones, or all.
+func served(inv *workload.Inventory, names []string) map[string]v1alpha1.RuntimeName {
 	out := map[string]v1alpha1.RuntimeName{}
 	for _, n := range inv.Nodes {
-		name, _, _ := strings.Cut(n.RuntimeVersion, "://")
-		out[n.Name] = v1alpha1.RuntimeName(name)
+		if len(names) == 0 || slices.Contains(names, n.Name) {
+			name, _, _ := strings.Cut(n.RuntimeVersion, "://")
+			out[n.Name] = v1alpha1.RuntimeName(name)
+		}
 	}
 	return out
 }
