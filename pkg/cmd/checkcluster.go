@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster/inventory"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
@@ -65,7 +66,6 @@ func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r
 	if !o.asked {
 		return nil
 	}
-	r.Rules = allRules()
 	return p.checkNodes(ctx, u, client, config, o, nodes, r)
 }
 
@@ -100,6 +100,10 @@ func served(inv *workload.Inventory, names []string) map[string]v1alpha1.Runtime
 // checkNodes asks nodes themselves. One that can't be asked doesn't keep the others from being checked.
 func (p *program) checkNodes(ctx context.Context, u *ui.UI, client kubernetes.Interface, config *rest.Config, o *checkOptions, nodes []v1alpha1.NodeStatus, r *report.Report) error {
 	gathered, err := p.gather(ctx, u, client, config, o.image, nodes)
+	if denied := (*cluster.DeniedError)(nil); errors.As(err, &denied) {
+		r.Problems = append(r.Problems, fmt.Sprintf("nodes could not be asked: %v (%s status --deep prints the rule that grants it)", denied, p.Name))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -112,6 +116,7 @@ func (p *program) checkNodes(ctx context.Context, u *ui.UI, client kubernetes.In
 			r.Problems = append(r.Problems, fmt.Sprintf("node %s could not be judged: %v", g.Node, err))
 			continue
 		}
+		r.Rules = allRules()
 		r.Nodes = append(r.Nodes, report.Node{Name: g.Node, Runtime: string(nodes[i].Runtime) + " " + nodes[i].RuntimeVersion})
 	}
 	return nil
