@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,7 +61,7 @@ func caught(t *testing.T, pool *bed.Pool, to string, m moment, how string) {
 		ends: []v1alpha1.Phase{v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved, v1alpha1.PhaseConfirmed},
 	}
 	if how == "rebooted" {
-		f.allowed = photo.Restarted
+		f.allowed = slices.Concat(photo.Restarted, dockerWas) // if Docker has run here before, its rules go
 	}
 	f.arm = func(t *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
 		trap := n.Trap(t, string(m.phase), m.step)

@@ -66,7 +66,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"run"}, {"run", "stage"}, {"run", "nothing", "r-00000001"}, {"recover", "x"}, {"help"}, {"canary"}, {"canary", "--listen"}, {"canary", "--port", "1"}} {
+	for _, args := range [][]string{{"run"}, {"run", "stage"}, {"run", "nothing", "r-00000001"}, {"recover", "x"}, {"help"}, {"canary"}, {"canary", "--listen"}, {"canary", "--listen", ":0"}, {"canary", "--port", "1"}} {
 		if err := run(t.Context(), args, nil, nil); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -84,9 +84,9 @@ func TestCanary(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"canary", "--listen", address}, nil, nil) }()
+	go func() { done <- run(ctx, []string{"canary", "--listen", address, "--path", "/mine"}, nil, nil) }()
 	for deadline := time.Now().Add(5 * time.Second); ; {
-		a, err := http.Get("http://" + address + "/healthz")
+		a, err := http.Get("http://" + address + "/mine")
 		if err == nil {
 			_ = a.Body.Close()
 			if a.StatusCode != http.StatusOK {
@@ -98,6 +98,13 @@ func TestCanary(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+	a, err := http.Get("http://" + address + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = a.Body.Close(); a.StatusCode != http.StatusNotFound {
+		t.Errorf("answered %s for somebody else", a.Status)
 	}
 	cancel()
 	if err := <-done; err != nil {

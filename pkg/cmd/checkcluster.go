@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster/inventory"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/report"
@@ -82,7 +83,8 @@ func readInventory(ctx context.Context, config *rest.Config, o *checkOptions) (*
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	return inventory.Read(ctx, inventory.Clients{Kube: kube, Meta: meta}, inventory.Options{Namespace: o.namespace, Selector: o.selector})
+	own := labels.SelectorFromSet(labels.Set{hostpod.LabelManagedBy: hostpod.ManagedBy})
+	return inventory.Read(ctx, inventory.Clients{Kube: kube, Meta: meta}, inventory.Options{Namespace: o.namespace, Selector: o.selector, Own: own})
 }
 
 // served says which runtime serves each node that would move: the named ones, or all.

@@ -27,9 +27,12 @@ type CanaryOptions struct {
 // is all it runs.
 func BuildCanary(o CanaryOptions) *corev1.Pod {
 	node := o.Host.Spec.NodeName
+	name := Name(node, ComponentCanary, o.Suffix)
+	// A kubelet that doesn't know the pod's address yet asks its own machine instead: nobody else may answer that well.
+	path := "/" + name
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      Name(node, ComponentCanary, o.Suffix),
+			Name:      name,
 			Namespace: o.Host.Namespace,
 			Labels: map[string]string{
 				LabelManagedBy: ManagedBy,
@@ -54,10 +57,10 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/agent", "canary", "--listen", ":8080"},
+				Command:         []string{"/agent", "canary", "--listen", ":8080", "--path", path},
 				VolumeMounts:    []corev1.VolumeMount{{Name: "agent", MountPath: "/agent", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
-					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(CanaryPort)}},
+					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(CanaryPort)}},
 					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,
 				},
 				SecurityContext: &corev1.SecurityContext{

@@ -29,7 +29,7 @@ func (t *text) agent(key string) []agentUse {
 		return t.agents
 	}
 	t.seen = true
-	if len(t.body) > maxConfig || !namesModule(t.body) && !containerLogs(t.body) && !strings.Contains(t.body, "cri") {
+	if len(t.body) > maxConfig || !namesModule(t.body) && !containerLogs(t.body) && !strings.Contains(t.body, "cri:") && !strings.Contains(t.body, "stage.cri") {
 		return nil
 	}
 	t.agents = append(lined(t.body), fluentd(t.body)...)

@@ -3,7 +3,6 @@ package workload
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -73,26 +72,4 @@ func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		Check(inv, o)
 	}
-}
-
-// TestCheckScales fails when the time grows much faster than the number of workloads.
-func TestCheckScales(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
-	took := func(n int) time.Duration {
-		inv, o := large(n)
-		best := time.Hour
-		for range 3 {
-			start := time.Now()
-			Check(inv, o)
-			best = min(best, time.Since(start))
-		}
-		return best
-	}
-	small, big := took(1000), took(8000)
-	if big > 8*4*small+50*time.Millisecond {
-		t.Errorf("8 times the workloads take %s instead of %s", big, small)
-	}
-	t.Logf("1,000 workloads: %s; 8,000: %s", small, big)
 }

@@ -60,11 +60,15 @@ func (c *container) reach(address string) daemon {
 
 // socketAt returns who listens at a path of the container.
 func (c *container) socketAt(p string) daemon {
-	switch host, own := c.where(p); {
-	case host != "":
+	host, own := c.where(p)
+	switch {
+	case host != "" && c.s.j.known.usual(host):
 		return onNode
 	case own, c.s.ownDaemon:
+		// The pod's own daemon may also share its socket through a directory of the node.
 		return inPod
+	case host != "":
+		return somewhere
 	}
 	return nobody
 }
@@ -153,7 +157,7 @@ func (c *container) daemonOf(k *usedCall) daemon {
 			address = "/run/containerd/containerd.sock"
 		}
 		p, _ := unixPath(address)
-		if h, _ := c.where(p); h != "" {
+		if h, _ := c.where(p); h != "" && c.s.j.known.usual(h) {
 			return onNode
 		}
 		return nobody

@@ -96,7 +96,7 @@ func FuzzCheck(f *testing.F) {
 		inv := &Inventory{Workloads: []Workload{{Object: Object{"v1", "Pod", "ns", "pod"}, Spec: spec}}, ConfigMaps: map[Key]map[string]string{}}
 		for _, v := range spec.Volumes {
 			if v.ConfigMap != nil {
-				inv.ConfigMaps[Key{Namespace: "ns", Name: v.ConfigMap.Name}] = map[string]string{"a.sh": script, "b.yaml": script}
+				inv.ConfigMaps[Key{Namespace: "ns", Name: v.ConfigMap.Name}] = map[string]string{"a.sh": script, "b.yaml": script, "c.py": script}
 			}
 		}
 		first := Check(inv, Options{To: v1alpha1.CRIO})

@@ -32,6 +32,8 @@ type Options struct {
 	Namespace string
 	// Selector leaves out workloads unless it matches their own labels or those of their pods; nil matches all.
 	Selector labels.Selector
+	// Own matches the labels of pods that go before a runtime does, as the tool's own; nil matches none.
+	Own labels.Selector
 }
 
 // GCPercent is by how many percent the heap of a program that reads a cluster should grow before it is collected (debug.SetGCPercent):

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
@@ -20,9 +21,10 @@ func (r *reader) pods() kind {
 	})
 }
 
-// pod takes in a pod. One that has ended starts under no runtime any more. The caller holds the lock.
+// pod takes in a pod. One that has ended starts under no runtime any more, and those of Own matter to nobody. The caller
+// holds the lock.
 func (r *reader) pod(p *corev1.Pod) {
-	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || r.o.Own != nil && r.o.Own.Matches(labels.Set(p.Labels)) {
 		return
 	}
 	owner := r.tree.refer(p.Namespace, p.OwnerReferences, r.words)
