@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apitest"
 )
 
-// startCluster starts an API server that holds objects: cluster objects.yaml [forbid=verb:resource]... [custom=group/version/resource:Kind]...
+// startCluster starts an API server that holds objects: cluster objects.yaml [forbid=verb:resource]... [deny=verb:resource]... [custom=group/version/resource:Kind]...
 // The objects are a list; each names its resource by the key "resource", as apitest does. It writes the kubeconfig.
 func startCluster(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
@@ -27,6 +27,8 @@ func startCluster(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			switch key {
 			case "forbid":
 				s.Forbid(what + " " + more)
+			case "deny":
+				s.Deny(what + " " + more)
 			case "custom":
 				s.Custom(what, more)
 			default:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster/inventory"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
@@ -44,12 +45,15 @@ func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r
 	if err != nil {
 		return err
 	}
-	r.Findings = workload.Check(inv, workload.Options{To: o.to, From: served(inv)})
+	r.Findings = workload.Check(inv, workload.Options{To: o.to, From: served(inv, o.targets.names)})
 	if names := o.targets.names; len(names) > 0 {
 		r.Scope = report.Plural(len(names), "node") + " and the workloads there"
 		on := func(node string) bool { return slices.Contains(names, node) }
 		// Budgets and webhooks are judged by the pods of the whole cluster; what is told is what concerns these nodes.
-		r.Findings = slices.DeleteFunc(r.Findings, func(f v1alpha1.Finding) bool { return !on(f.Node) && !slices.ContainsFunc(f.Nodes, on) })
+		r.Findings = slices.DeleteFunc(r.Findings, func(f v1alpha1.Finding) bool {
+			ofNobody := f.Object == "" && f.Node == "" && len(f.Nodes) == 0 // what couldn't be read
+			return !ofNobody && !on(f.Node) && !slices.ContainsFunc(f.Nodes, on)
+		})
 		inv.Workloads = slices.DeleteFunc(inv.Workloads, func(w workload.Workload) bool {
 			return !slices.ContainsFunc(w.Pods, func(pod workload.Placed) bool { return on(pod.Node) })
 		})
@@ -63,7 +67,6 @@ func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r
 	if !o.asked {
 		return nil
 	}
-	r.Rules = allRules()
 	return p.checkNodes(ctx, u, client, config, o, nodes, r)
 }
 
@@ -84,12 +87,14 @@ func readInventory(ctx context.Context, config *rest.Config, o *checkOptions) (*
 	return inventory.Read(ctx, inventory.Clients{Kube: kube, Meta: meta}, inventory.Options{Namespace: o.namespace, Selector: o.selector, Own: own})
 }
 
-// served says which runtime serves each node.
-func served(inv *workload.Inventory) map[string]v1alpha1.RuntimeName {
+// served says which runtime serves each node that would move: the named ones, or all.
+func served(inv *workload.Inventory, names []string) map[string]v1alpha1.RuntimeName {
 	out := map[string]v1alpha1.RuntimeName{}
 	for _, n := range inv.Nodes {
-		name, _, _ := strings.Cut(n.RuntimeVersion, "://")
-		out[n.Name] = v1alpha1.RuntimeName(name)
+		if len(names) == 0 || slices.Contains(names, n.Name) {
+			name, _, _ := strings.Cut(n.RuntimeVersion, "://")
+			out[n.Name] = v1alpha1.RuntimeName(name)
+		}
 	}
 	return out
 }
@@ -97,6 +102,10 @@ func served(inv *workload.Inventory) map[string]v1alpha1.RuntimeName {
 // checkNodes asks nodes themselves. One that can't be asked doesn't keep the others from being checked.
 func (p *program) checkNodes(ctx context.Context, u *ui.UI, client kubernetes.Interface, config *rest.Config, o *checkOptions, nodes []v1alpha1.NodeStatus, r *report.Report) error {
 	gathered, err := p.gather(ctx, u, client, config, o.image, nodes)
+	if denied := (*cluster.DeniedError)(nil); errors.As(err, &denied) {
+		r.Problems = append(r.Problems, fmt.Sprintf("nodes could not be asked: %v (%s status --deep prints the rule that grants it)", denied, p.Name))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +118,7 @@ func (p *program) checkNodes(ctx context.Context, u *ui.UI, client kubernetes.In
 			r.Problems = append(r.Problems, fmt.Sprintf("node %s could not be judged: %v", g.Node, err))
 			continue
 		}
+		r.Rules = allRules()
 		r.Nodes = append(r.Nodes, report.Node{Name: g.Node, Runtime: string(nodes[i].Runtime) + " " + nodes[i].RuntimeVersion})
 	}
 	return nil
