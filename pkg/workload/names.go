@@ -40,7 +40,7 @@ func pathsIn(text string) []naming {
 		before = one
 		one, rest, _ = strings.Cut(rest, "\n")
 		line++
-		if !mentions(one) {
+		if !mentions(one) || leavesOut(one) {
 			continue
 		}
 		for _, p := range pathsOf(uncomment(one)) {
@@ -57,6 +57,13 @@ func mentions(text string) bool {
 		}
 	}
 	return false
+}
+
+// leavesOut reports whether a line tells a program what not to look at, such as the mount points that an exporter of
+// metrics passes over.
+func leavesOut(line string) bool {
+	line = strings.ToLower(line)
+	return strings.Contains(line, "exclude") || strings.Contains(line, "ignore")
 }
 
 // uncomment cuts the comment off a line of a script or a configuration file.

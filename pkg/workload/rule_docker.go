@@ -16,7 +16,7 @@ func dockerRules() []rule {
 		{Rule{
 			"W010", failing, "no workload runs docker against its node",
 			"A docker or docker-compose command in the command, the arguments, a probe, a lifecycle hook or a script in a mounted ConfigMap, or one that restarts Docker's unit, needs the node's daemon. " +
-				"With a daemon in the pod itself it isn't reported; where no daemon can be seen it is a warning. crictl asks any runtime that speaks CRI.",
+				"With a daemon in the pod itself it isn't reported; where no daemon can be seen, or crictl is called too, it is a warning. crictl asks any runtime that speaks CRI.",
 		}, dockerCalls, nil},
 		{Rule{
 			"W011", failing, "no workload runs ctr or nerdctl against its node",
@@ -136,6 +136,10 @@ func dockerCalls(s *subject) []hit {
 				h.message, h.hint = "runs docker, and no daemon can be seen that would answer", "see where its daemon is"
 			default:
 				continue
+			}
+			if h.severity == failing && u.runs("crictl") {
+				h.severity, h.message = advising, "runs docker against the node's daemon, and crictl beside it"
+				h.hint = "see that it takes the one that is there"
 			}
 			if leaving == perhaps {
 				h.severity = advising

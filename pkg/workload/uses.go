@@ -18,6 +18,16 @@ type uses struct {
 	files []usedFile
 }
 
+// runs reports whether a program of that name is called.
+func (u *uses) runs(name string) bool {
+	for i := range u.calls {
+		if base(u.calls[i].argv[0]) == name {
+			return true
+		}
+	}
+	return false
+}
+
 type usedCall struct {
 	call
 	evidence string
@@ -189,7 +199,10 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		}
 	}
 	if named {
-		for _, w := range words {
+		for i, w := range words {
+			if i > 0 && strings.HasPrefix(words[i-1], "-") && leavesOut(words[i-1]) {
+				continue
+			}
 			for _, n := range pathsIn(w) {
 				u.names = append(u.names, usedName{naming: n, evidence: c.says("%s: %s", field, n.path), line: line, root: root, host: host})
 			}
