@@ -12,6 +12,8 @@ type agentUse struct {
 	tie  tie
 	what string
 	line int
+	// unless names an environment variable that says otherwise where it is set.
+	unless string
 }
 
 // tie is how a configuration depends on the runtime.
@@ -82,20 +84,20 @@ func lined(body string) []agentUse {
 			section = input{active: strings.EqualFold(t, "[INPUT]")}
 			switch strings.Trim(t, "[] ") {
 			case "inputs.docker", "inputs.docker_log", "providers.docker":
-				out = append(out, agentUse{asksAPI, t, i + 1})
+				out = append(out, agentUse{tie: asksAPI, what: t, line: i + 1})
 			}
 			continue
 		}
 		switch first := strings.Fields(t)[0]; first {
 		case "stage.docker":
-			out = append(out, agentUse{readsJSON, t, i + 1})
+			out = append(out, agentUse{tie: readsJSON, what: t, line: i + 1})
 		case "stage.cri":
-			out = append(out, agentUse{readsCRI, t, i + 1})
+			out = append(out, agentUse{tie: readsCRI, what: t, line: i + 1})
 		case "discovery.docker", "loki.source.docker":
-			out = append(out, agentUse{asksAPI, t, i + 1})
+			out = append(out, agentUse{tie: asksAPI, what: t, line: i + 1})
 		case "type":
 			if v := strings.Trim(strings.TrimLeft(t[len(first):], " ="), `"' `); v == "docker_logs" {
-				out = append(out, agentUse{asksAPI, t, i + 1})
+				out = append(out, agentUse{tie: asksAPI, what: t, line: i + 1})
 			}
 		}
 		if section.active {
@@ -143,15 +145,15 @@ func (in *input) uses() []agentUse {
 	case cri && docker:
 		return nil
 	case cri:
-		return []agentUse{{readsCRI, "multiline.parser " + in.multi, in.line}}
+		return []agentUse{{tie: readsCRI, what: "multiline.parser " + in.multi, line: in.line}}
 	case strings.EqualFold(in.parser, "cri"), strings.EqualFold(in.parser, "containerd"), strings.EqualFold(in.parser, "crio"):
-		return []agentUse{{readsCRI, "parser " + in.parser, in.line}}
+		return []agentUse{{tie: readsCRI, what: "parser " + in.parser, line: in.line}}
 	case docker:
-		return []agentUse{{readsJSON, "multiline.parser " + in.multi, in.line}}
+		return []agentUse{{tie: readsJSON, what: "multiline.parser " + in.multi, line: in.line}}
 	case strings.EqualFold(in.parser, "docker"), strings.EqualFold(in.parser, "json") && in.path != "":
-		return []agentUse{{readsJSON, "parser " + in.parser, in.line}}
+		return []agentUse{{tie: readsJSON, what: "parser " + in.parser, line: in.line}}
 	case strings.EqualFold(in.dockerM, "on") || strings.EqualFold(in.dockerM, "true"):
-		return []agentUse{{readsJSON, "docker_mode on", in.line}}
+		return []agentUse{{tie: readsJSON, what: "docker_mode on", line: in.line}}
 	}
 	return nil
 }
@@ -162,7 +164,7 @@ func fluentd(body string) []agentUse {
 		return nil
 	}
 	var out []agentUse
-	source, parse, json, cri, other, logs := false, false, 0, 0, false, false
+	source, parse, json, cri, other, logs, unless := false, false, 0, 0, false, false, ""
 	for i, line := range strings.Split(body, "\n") {
 		t := strings.TrimSpace(uncomment(line))
 		f := strings.Fields(t)
@@ -172,14 +174,14 @@ func fluentd(body string) []agentUse {
 		value := strings.Join(f[1:], " ")
 		switch {
 		case f[0] == "<source>":
-			source, parse, json, cri, other, logs = true, false, 0, 0, false, false
+			source, parse, json, cri, other, logs, unless = true, false, 0, 0, false, false, ""
 		case f[0] == "</source>":
 			switch {
 			case !source || !logs || other:
 			case json > 0 && cri == 0:
-				out = append(out, agentUse{readsJSON, "a parser of type json", json})
+				out = append(out, agentUse{tie: readsJSON, what: "a parser of type json", line: json, unless: unless})
 			case cri > 0 && json == 0:
-				out = append(out, agentUse{readsCRI, "a parser for CRI alone", cri})
+				out = append(out, agentUse{tie: readsCRI, what: "a parser for CRI alone", line: cri})
 			}
 			source = false
 		case !source:
@@ -195,6 +197,11 @@ func fluentd(body string) []agentUse {
 			switch v := strings.Trim(value, `"'`); {
 			case v == "json":
 				json = i + 1
+			case strings.Contains(v, "|| 'json'"):
+				// The images of fluentd's project take the type from a variable, and json without it.
+				json = i + 1
+				_, name, _ := strings.Cut(v, "ENV['")
+				unless, _, _ = strings.Cut(name, "'")
 			case v == "cri", criPattern(v):
 				cri = i + 1
 			case v != "multi_format":

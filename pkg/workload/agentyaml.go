@@ -28,7 +28,7 @@ func mapping(n *yaml.Node, under string) []agentUse {
 		if at != nil {
 			line = at.Line
 		}
-		out = append(out, agentUse{t, what, line})
+		out = append(out, agentUse{tie: t, what: what, line: line})
 	}
 
 	kind := value("type")
@@ -86,9 +86,9 @@ func collector(n *yaml.Node, under string) []agentUse {
 		name, _, _ := strings.Cut(key, "/")
 		switch {
 		case under == "receivers" && name == "docker_stats", under == "extensions" && name == "docker_observer":
-			out = append(out, agentUse{asksAPI, key, n.Content[i].Line})
+			out = append(out, agentUse{tie: asksAPI, what: key, line: n.Content[i].Line})
 		case under == "receivers" && name == "filelog" && v.Kind == yaml.MappingNode && jsonOnly(v):
-			out = append(out, agentUse{readsJSON, "container logs read by json_parser alone", v.Line})
+			out = append(out, agentUse{tie: readsJSON, what: "container logs read by json_parser alone", line: v.Line})
 		}
 	}
 	return out

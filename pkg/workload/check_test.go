@@ -89,6 +89,20 @@ func TestSuppressed(t *testing.T) {
 	}
 }
 
+// TestSuppressedInPart: a template's annotation speaks for that template, an object's for all of its templates.
+func TestSuppressedInPart(t *testing.T) {
+	covered, other := mounting("app", "/var/run/docker.sock"), mounting("app", "/run/docker.sock")
+	covered.PodAnnotations = map[string]string{IgnoreAnnotation: "W001: retired"}
+	for _, order := range [][]Workload{{covered, other}, {other, covered}} {
+		if have := Check(&Inventory{Workloads: order}, Options{To: v1alpha1.Containerd}); len(have) != 1 || have[0].Suppressed != "" {
+			t.Errorf("have %+v, want one that counts", have)
+		}
+	}
+	if have := Check(&Inventory{Workloads: []Workload{covered, covered}}, Options{To: v1alpha1.Containerd}); len(have) != 1 || have[0].Suppressed != "retired" {
+		t.Errorf("have %+v, want one that is suppressed", have)
+	}
+}
+
 // TestLeaving: what a socket's mount is worth follows from the target and from what serves the nodes.
 func TestLeaving(t *testing.T) {
 	from := func(a, b v1alpha1.RuntimeName) map[string]v1alpha1.RuntimeName {

@@ -25,6 +25,8 @@ type collected struct {
 	pods  map[string]bool
 	nodes map[string]bool
 	more  int
+	// counts says that something of it isn't suppressed.
+	counts bool
 }
 
 func newCollection() *collection {
@@ -62,8 +64,11 @@ func (c *collection) add(id string, a about) {
 			k.nodes[p.Node] = true
 		}
 	}
-	if k.f.Suppressed == "" {
-		k.f.Suppressed = suppressed(id, a.annotations)
+	// A template that says nothing isn't covered by what another one of the same object says.
+	reason := suppressed(id, a.annotations)
+	k.counts = k.counts || reason == ""
+	if k.f.Suppressed = cmp.Or(k.f.Suppressed, reason); k.counts {
+		k.f.Suppressed = ""
 	}
 }
 

@@ -23,7 +23,7 @@ type mount struct {
 	// must says that the kubelet refuses the pod when there is nothing of that type at the path.
 	must     bool
 	readOnly bool
-	// configMap is what the volume or the mounted file of it holds.
+	// files are the keys of ConfigMaps that it shows.
 	files []file
 }
 

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -12,7 +13,7 @@ func logRules() []rule {
 		{Rule{
 			"W012", failing, "no agent reads the logs where Docker writes them",
 			"Docker keeps container logs below /var/lib/docker/containers, and nobody writes there after the switch. The kubelet's links in /var/log/containers and the files in /var/log/pods are there with every runtime: read those, and mount /var/log. " +
-				"A mount of Docker's directory beside one of /var/log isn't reported unless the configuration names it.",
+				"A mount of Docker's directory beside one of /var/log isn't reported unless the configuration names it; one that names the kubelet's logs too is a warning.",
 		}, dockerLogs, nil},
 		{Rule{
 			"W013", failing, "no agent takes container logs for Docker's JSON",
@@ -50,10 +51,15 @@ func dockerLogs(s *subject) []hit {
 		}
 		named := false
 		for _, r := range c.reaches() {
-			if r.kind == logs {
-				named = true
-				out = append(out, hit{severity, message, hint, r.evidence, r.line})
+			if r.kind != logs {
+				continue
 			}
+			named = true
+			h := hit{severity, message, hint, r.evidence, r.line}
+			if c.namesLogs() {
+				h.severity, h.message = advising, "looks for container logs where Docker alone writes them, and elsewhere too"
+			}
+			out = append(out, h)
 		}
 		if named || c.mountsLogs() {
 			continue
@@ -65,6 +71,17 @@ func dockerLogs(s *subject) []hit {
 		}
 	}
 	return out
+}
+
+// namesLogs reports whether the container's command or its configuration names the logs that the kubelet keeps.
+func (c *container) namesLogs() bool {
+	names := func(s string) bool {
+		return strings.Contains(s, "/log/pods") || strings.Contains(s, "/log/containers") || strings.Contains(s, "/log/crio/pods")
+	}
+	if slices.ContainsFunc(c.Command, names) || slices.ContainsFunc(c.Args, names) {
+		return true
+	}
+	return slices.ContainsFunc(c.used().files, func(f usedFile) bool { return names(f.text.body) })
 }
 
 // reachesLogs reports whether a mount holds Docker's directory of logs.
@@ -113,7 +130,7 @@ func (s *subject) agents(want tie, grade func(*container) (v1alpha1.Severity, st
 		c := &s.containers[i]
 		for _, f := range c.used().files {
 			for _, a := range f.text.agent(f.key) {
-				if a.tie != want {
+				if v, set := c.env[a.unless]; a.tie != want || set && v.value != "json" {
 					continue
 				}
 				h := hit{evidence: fmt.Sprintf("%s:%d: %s", f.evidence, a.line, a.what), line: f.line}

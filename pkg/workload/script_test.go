@@ -82,6 +82,23 @@ func TestScript(t *testing.T) {
 	}
 }
 
+func TestBrief(t *testing.T) {
+	for _, c := range []struct {
+		argv []string
+		want string
+	}{
+		{[]string{"docker", "run", "-e", "DB_PASSWORD=hunter2", "--token=abc", "x=y"}, "docker run -e DB_PASSWORD=… --token=… x=y"},
+		{[]string{"docker", "-H", "tcp://me:secret@host:2376", "ps"}, "docker -H tcp://me:…@host:2376 ps"},
+		{[]string{"docker", "pull", "registry.example.org/a@sha256:12"}, "docker pull registry.example.org/a@sha256:12"},
+		{[]string{"docker", "$"}, "docker …"},
+		{[]string{"sh", "-c", "a\nb"}, "sh -c a …"},
+	} {
+		if have := brief(c.argv); have != c.want {
+			t.Errorf("%q, want %q", have, c.want)
+		}
+	}
+}
+
 func TestPathsIn(t *testing.T) {
 	for _, c := range []struct {
 		text string

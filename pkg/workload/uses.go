@@ -1,12 +1,10 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-	"mvdan.cc/sh/v3/syntax"
 )
 
 // uses is what a container says of itself: in its command, its environment, its probes and hooks, and in the ConfigMaps
@@ -99,72 +97,6 @@ func (c *container) readCommands(u *uses) []string {
 	return runs
 }
 
-// program returns the command that a container starts; nil where its words are arguments of a program that only the
-// image knows. Where no command is given a shell or docker at the head of the arguments is taken for one, as images
-// without an entry point, and most entry points, start it.
-func program(image string, command, words []string) []string {
-	if len(command) > 0 || len(words) == 0 {
-		return words
-	}
-	first := base(words[0])
-	name, _ := repository(image)
-	docker := name == "docker" || name == "docker-cli"
-	switch {
-	case shell(first), docker && strings.HasPrefix(first, "docker"):
-		return words
-	case first == "docker" && len(words) > 1 && subcommand(words[1]):
-		return words
-	case docker && subcommand(first):
-		return append([]string{"docker"}, words...)
-	}
-	switch name {
-	case "alpine", "busybox", "ubuntu", "debian", "centos", "fedora", "bash":
-		return words
-	}
-	return nil
-}
-
-// subcommand reports whether a word is one of docker's usual commands.
-func subcommand(word string) bool {
-	switch word {
-	case "build", "buildx", "builder", "compose", "container", "cp", "create", "events", "exec", "image", "images", "info", "inspect", "kill", "load", "logs",
-		"network", "ps", "pull", "push", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "system", "tag", "top", "version", "volume":
-		return true
-	}
-	return false
-}
-
-type handler struct {
-	field string
-	exec  []string
-}
-
-func (c *container) handlers() []handler {
-	var out []handler
-	add := func(field string, e *corev1.ExecAction) {
-		if e != nil {
-			out = append(out, handler{field, e.Command})
-		}
-	}
-	for _, p := range [...]struct {
-		field string
-		probe *corev1.Probe
-	}{{"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}, {"startupProbe", c.StartupProbe}} {
-		if p.probe != nil {
-			add(p.field, p.probe.Exec)
-		}
-	}
-	if c.Lifecycle != nil {
-		if c.Lifecycle.PostStart != nil {
-			add("lifecycle", c.Lifecycle.PostStart.Exec)
-		}
-		if c.Lifecycle.PreStop != nil {
-			add("lifecycle", c.Lifecycle.PreStop.Exec)
-		}
-	}
-	return out
-}
-
 // readWords takes in the words of one command; argv is nil where they are only arguments of an unknown program.
 func (c *container) readWords(u *uses, field string, words, argv []string) []string {
 	called, named := argv != nil && interesting(argv[0]), false
@@ -185,7 +117,7 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 		runs = r.out.runs
 		for _, k := range r.out.calls {
 			u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
-			root, host = orRoot(root, k.root), host || k.host
+			root, host = cmp.Or(root, k.root), host || k.host
 		}
 		if name := base(argv[0]); strings.HasPrefix(name, "python") || name == "node" || name == "ruby" || name == "perl" {
 			for _, w := range argv[1:] {
@@ -195,7 +127,7 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 			}
 		}
 		for _, v := range r.out.dockerHosts {
-			u.hosts = append(u.hosts, usedHost{value: c.expand(v.value), evidence: c.says("%s: DOCKER_HOST=%s", field, v.value), line: line})
+			u.hosts = append(u.hosts, usedHost{value: c.expand(v.value), evidence: c.says("%s: DOCKER_HOST=%s", field, masked(v.value)), line: line})
 		}
 	}
 	if named {
@@ -223,26 +155,6 @@ func (c *container) namesFiles(words []string) bool {
 	return false
 }
 
-func orRoot(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// brief shows a command in a few words.
-func brief(argv []string) string {
-	const most = 60
-	s := strings.ReplaceAll(strings.Join(argv, " "), unknownWord, "…")
-	if i := strings.IndexByte(s, '\n'); i >= 0 {
-		s = s[:i] + " …"
-	}
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
-	return s
-}
-
 func (c *container) readVariables(u *uses) {
 	for _, name := range c.order {
 		v := c.env[name]
@@ -251,7 +163,7 @@ func (c *container) readVariables(u *uses) {
 			from = " (" + v.from + ")"
 		}
 		if name == "DOCKER_HOST" {
-			u.hosts = append(u.hosts, usedHost{v.value, v.unread, c.says("env DOCKER_HOST=%s%s", v.value, from), c.at("env", name)})
+			u.hosts = append(u.hosts, usedHost{v.value, v.unread, c.says("env DOCKER_HOST=%s%s", masked(v.value), from), c.at("env", name)})
 			continue
 		}
 		for _, n := range pathsIn(v.value) {
@@ -289,7 +201,7 @@ func (c *container) readFiles(u *uses, runs []string) {
 				u.calls = append(u.calls, usedCall{k, c.says("%s:%d: %s", where, k.line, brief(k.argv)), line})
 			}
 			for _, v := range s.dockerHosts {
-				u.hosts = append(u.hosts, usedHost{value: v.value, evidence: c.says("%s:%d: DOCKER_HOST=%s", where, v.line, v.value), line: line})
+				u.hosts = append(u.hosts, usedHost{value: v.value, evidence: c.says("%s:%d: DOCKER_HOST=%s", where, v.line, masked(v.value)), line: line})
 			}
 		}
 	}
@@ -302,67 +214,4 @@ func startsOne(runs []string, at string) bool {
 		}
 	}
 	return false
-}
-
-// text is one key of a ConfigMap, read at most once for each purpose.
-type text struct {
-	body   string
-	names  []naming
-	parsed *script
-	agents []agentUse
-	seen   bool
-}
-
-func (t *text) isScript(key string) bool {
-	if strings.HasSuffix(key, ".sh") || strings.HasSuffix(key, ".bash") {
-		return true
-	}
-	first, _, _ := strings.Cut(t.body, "\n")
-	if !strings.HasPrefix(first, "#!") {
-		return false
-	}
-	for _, w := range strings.Fields(first[2:]) {
-		if shell(path.Base(w)) {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *text) asScript(parser *syntax.Parser) *script {
-	if t.parsed == nil {
-		t.parsed = &script{}
-		if interesting(t.body) {
-			*t.parsed = readScript(parser, t.body)
-		}
-	}
-	return t.parsed
-}
-
-func (t *text) asForeign(parser *syntax.Parser) *script {
-	if t.parsed == nil {
-		t.parsed = &script{calls: foreignCalls(parser, t.body)}
-	}
-	return t.parsed
-}
-
-// text returns a key of a ConfigMap, or nil where there is none.
-func (j *judge) text(ref Key, key string) *text {
-	at := textKey{ref, key}
-	if t, ok := j.texts[at]; ok {
-		return t
-	}
-	body, ok := j.inv.ConfigMaps[ref][key]
-	if !ok {
-		j.texts[at] = nil
-		return nil
-	}
-	t := &text{body: body, names: pathsIn(body)}
-	j.texts[at] = t
-	return t
-}
-
-type textKey struct {
-	ref Key
-	key string
 }
