@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster/inventory"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/report"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
@@ -189,6 +191,7 @@ func (o *checkOptions) fails(f v1alpha1.Finding) bool {
 
 // check is the command behind its flags.
 func (p *program) check(ctx context.Context, o *checkOptions) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(inventory.GCPercent))
 	u := p.ui()
 	r := &report.Report{To: o.to, Program: p.Name, When: p.Now()}
 	if v, err := thisVersion(); err == nil {

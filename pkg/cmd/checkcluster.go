@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -30,7 +29,6 @@ func labelSet(set map[string]string) labels.Set { return set }
 
 // checkCluster looks at what the API server knows, and at the nodes themselves where that is asked for.
 func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r *report.Report) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(inventory.GCPercent))
 	client, config, err := p.clients(u)
 	if err != nil {
 		return err

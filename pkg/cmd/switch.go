@@ -46,7 +46,8 @@ func (p *program) newSwitch() *cobra.Command {
 			Moves nodes to another container runtime, one after another, each in one transaction.
 
 			For each node the plan is shown first: what stops it, what would be repaired, every file with its diff and
-			every act in its order. Then it is asked for a yes. The target's runtime is started once beside the one that
+			every act in its order. The rules are those of check, about the node and about the workloads with pods on it;
+			an error stops the switch unless --ignore names it. Then it is asked for a yes. The target's runtime is started once beside the one that
 			serves, with its future configuration, and takes the images in; only then the node is drained and changed.
 			The node confirms nothing by itself: unless it is proved well within --confirm-timeout (a fresh Ready, a pod
 			on the pod network, its static and DaemonSet pods Ready) it goes back to what was before, on its own.

@@ -67,6 +67,7 @@ func TestHostile(t *testing.T) {
 		"items of 12 MiB":      {"items:\n" + strings.Repeat("- a: "+strings.Repeat("x", 1000)+"\n", 12_000), ""},
 		"object of 12 MiB":     {"a: |\n" + strings.Repeat("  "+strings.Repeat("x", 100)+"\n", 120_000) + "---\n" + pod("    a: b"), "1: an object is larger than 4 MiB"},
 		"line of 12 MiB":       {"a: " + strings.Repeat("x", 12<<20), "1: an object is larger than 4 MiB"},
+		"many workloads":       {strings.Repeat("---\n"+pod("    a: b"), maxWorkloads+10), "more than 25000 workloads"},
 		"directive":            {"%YAML 9.9\n---\na: b\n", "incompatible"},
 		"wrong shapes":         {"apiVersion: v1\nkind: Pod\nmetadata: [1]\nspec: {containers: {a: b}, volumes: x}\n", "cannot unmarshal"},
 		"strange keys":         {"apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {[a]: b, {c: d}: e, ~: f}}\nspec: {containers: [{[a]: b}]}\n", ""},

@@ -28,6 +28,8 @@ const (
 	maxDepth = 200
 	// maxDocuments bounds the documents of one stream.
 	maxDocuments = 100_000
+	// maxWorkloads bounds what is kept of all streams: each takes some kilobytes until it is judged.
+	maxWorkloads = 25_000
 )
 
 // Loader collects objects of any number of streams.
@@ -61,8 +63,15 @@ func New(namespace string) *Loader {
 // not be read as an error that begins with name:line; the other documents are taken in all the same.
 func (l *Loader) Read(name string, r io.Reader) (int, error) {
 	var errs []error
-	objects := 0
+	objects, full := 0, false
 	err := split(r, func(text []byte, line int) {
+		if len(l.inv.Workloads) >= maxWorkloads {
+			if !full {
+				errs = append(errs, fmt.Errorf("%s:%d: more than %d workloads: check them in parts; the rest isn't looked at", name, line, maxWorkloads))
+			}
+			full = true
+			return
+		}
 		d := &document{name: name, text: text, line: line}
 		n, err := l.document(d)
 		objects += n
