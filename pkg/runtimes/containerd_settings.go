@@ -279,7 +279,7 @@ func (c ctdConfig) untold() []v1alpha1.Finding {
 	for i := range c.files {
 		file := &c.files[i]
 		if address := cmp.Or(file.tree.str("metrics", "address"), file.tree.str("plugins", "io.containerd.server.v1.metrics", "address")); address != "" {
-			out = append(out, at(warning(NotCarried, "point the monitoring at the new runtime's own metrics", "containerd's metrics on %s go away with it", address), file.path, lineWith(file.content, address)))
+			out = append(out, at(warning(NotCarried, "point the monitoring at the new runtime's own metrics", "containerd's metrics on %s tell nothing of the pods any more", address), file.path, lineWith(file.content, address)))
 		}
 		for _, name := range file.tree.keys("stream_processors") {
 			out = append(out, at(warning(NotCarried, "", "the stream processor %s (decryption of images) has no equal in other runtimes", name), file.path, lineWith(file.content, "stream_processors")))
