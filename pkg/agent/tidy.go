@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -94,21 +95,13 @@ func (a *Agent) tidy(ctx context.Context) error {
 // finish removes what nothing needs. While a process of ours acts, that is nothing.
 func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
-	runs, err := j.Runs()
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		// A plugin that has watched a run to its end and now finishes has put the API's side back itself.
-		if r.ID != req.Run && !a.attended(r.ID, 5*time.Minute) {
-			continue
-		}
-		if err := a.acknowledge(r.ID); err != nil {
-			return err
-		}
-	}
 	if req.Run != "" {
-		if err := a.tell(req.Run, resp); err != nil {
+		// A plugin that finishes its run has put the API's side back itself. A run that never began is nobody's.
+		err := a.acknowledge(req.Run)
+		if err == nil {
+			err = a.tell(req.Run, resp)
+		}
+		if err != nil && !errors.Is(err, journal.ErrUnknown) {
 			return err
 		}
 	}

@@ -164,7 +164,7 @@ func TestFinishesAlone(t *testing.T) {
 				if c.watched {
 					until(t, n, runID, v1alpha1.PhaseRolledBack)
 					time.Sleep(20 * time.Second)
-					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish})
+					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: runID})
 				}
 				time.Sleep(4*time.Minute + c.away)
 				if c.reboot {

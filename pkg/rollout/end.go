@@ -34,7 +34,8 @@ const settleLimit = 90 * time.Second
 // is nil where the operator asked for it.
 func (p *Prepared) rolledBack(ctx, live context.Context, why error) Result {
 	var errs []error
-	if p.kubeadm && p.setsKubeadm() {
+	// Whoever began a run that we took over may have come so far.
+	if (p.kubeadm || p.resumes != nil) && p.setsKubeadm() {
 		errs = append(errs, tryAgain(live, func(ctx context.Context) error {
 			return cluster.Annotate(ctx, p.e.client, p.node.Name, cluster.KubeadmSocketAnnotation, p.plan.KubeadmSocketBefore)
 		}))

@@ -39,6 +39,7 @@ type Prepared struct {
 	told     bool // the node was told to change
 	noted    bool // people were told that the run began
 	kubeadm  bool // we changed kubeadm's annotation
+	blind    bool // we don't know what became of the run: the node's own record decides
 	canary   canaryPod
 	seq      int // the last progress line seen
 	last     *v1alpha1.Run
@@ -113,7 +114,11 @@ func (p *Prepared) Close(ctx context.Context) error {
 func (p *Prepared) finish(ctx context.Context) {
 	polite, cancel := context.WithTimeout(ctx, cleanupTimeout/4)
 	defer cancel()
-	if _, err := p.ask(polite, v1alpha1.Request{Verb: v1alpha1.VerbFinish}); err != nil {
+	request := v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: p.run}
+	if p.blind {
+		request.Run = ""
+	}
+	if _, err := p.ask(polite, request); err != nil {
 		p.detail(stepEnd, "the node tidies up by itself: %v", err)
 	}
 }

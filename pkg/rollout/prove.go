@@ -114,6 +114,6 @@ func (p *Prepared) lostSight(ctx context.Context, err error) Result {
 		outcome, err = Interrupted, ErrAborted
 	}
 	// The node may be of any state: what it must get back it gets from its own record.
-	p.staged, p.cordoned = false, false
+	p.staged, p.cordoned, p.blind = false, false, true
 	return p.result(ctx, outcome, err)
 }
