@@ -177,3 +177,33 @@ func (hanging) Exec(ctx context.Context, _, _, _ string, _ []string, _ io.Reader
 	<-ctx.Done()
 	return ctx.Err()
 }
+
+// noCgroup is how a runtime fails to start a command in a container that lost its cgroup.
+const noCgroup = "exec failed: unable to start container process: error adding pid 1 to cgroups: no such file or directory"
+
+// TestCallIntoAPodThatLetsNobodyIn: a few failures to start a command may pass; a row of them counts as the pod's end.
+func TestCallIntoAPodThatLetsNobodyIn(t *testing.T) {
+	for name, code := range map[string]int{"CRI-O": 255, "Docker": 126} {
+		t.Run(name, func(t *testing.T) {
+			row := slices.Repeat([]answer{exit(code, noCgroup)}, unstartedLimit)
+			facts := v1alpha1.Response{APIVersion: v1alpha1.APIVersion, Facts: &v1alpha1.Facts{Node: "worker-1"}}
+			p, _, _ := testPod(t, append(slices.Clone(row[1:]), say(facts))...)
+			got, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather})
+			if diff := cmp.Diff(facts, got); diff != "" || err != nil {
+				t.Errorf("after a few: %v (-want +got):\n%s", err, diff)
+			}
+			p, _, _ = testPod(t, row...)
+			if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather}); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "cgroups") {
+				t.Errorf("after a row: %v", err)
+			}
+		})
+	}
+}
+
+// TestFinishWhenTheAgentIsGone: nothing is brought back only to be removed.
+func TestFinishWhenTheAgentIsGone(t *testing.T) {
+	p, _, _ := testPod(t, exit(127, "nsenter: failed to execute: No such file or directory"))
+	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbFinish}); err != nil {
+		t.Error(err)
+	}
+}
