@@ -58,6 +58,7 @@ func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 	if err := j.Create(run, p); err != nil {
 		return errors.Join(err, a.tidy(ctx))
 	}
+	a.attend(p.Run) // a plugin that doesn't live to hear of it counts as silent from here on
 	if err := a.launch(ctx, stageUnit(p.Run), "stage", p.Run, wanted); err != nil {
 		return errors.Join(err, a.giveUp(ctx, p.Run, err.Error()))
 	}

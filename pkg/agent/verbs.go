@@ -174,7 +174,7 @@ func withReason(r v1alpha1.Run, reason string) v1alpha1.Run {
 
 // discard gives up a run that is only staged.
 func (a *Agent) discard(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
-	r, err := a.journal().Load(req.Run)
+	r, err := a.loadLate(ctx, req.Run)
 	if err != nil {
 		return err
 	}
@@ -205,6 +205,21 @@ func (a *Agent) discard(ctx context.Context, req v1alpha1.Request, resp *v1alpha
 		return err
 	}
 	return a.tell(req.Run, resp)
+}
+
+// loadLate is Load, for a run that may be about to come: a plugin that asks for its end may have cut off the question that
+// begins it, and that one is still at work.
+func (a *Agent) loadLate(ctx context.Context, run string) (v1alpha1.Run, error) {
+	r, err := a.journal().Load(run)
+	if !errors.Is(err, journal.ErrUnknown) {
+		return r, err
+	}
+	unlock, err := a.lock(ctx, patience)
+	if err != nil {
+		return r, fmt.Errorf("waiting for another process of kubectl runtime: %w", err)
+	}
+	defer unlock()
+	return a.journal().Load(run)
 }
 
 // show returns a run with what is needed to plan its undoing; secrets stay here.

@@ -248,6 +248,51 @@ func TestDeserted(t *testing.T) {
 	}
 }
 
+// TestDesertedAtOnce: a plugin that dies over the question that begins a run never asks for it.
+func TestDesertedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		// The answer is not waited for.
+		ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO), StageTimeout: time.Hour})
+		time.Sleep(5 * time.Minute)
+		m := n.Machine()
+		if r, err := journal.Open(m.Files, m.Clock, journal.Dir).Load(runID); err != nil || r.Phase != v1alpha1.PhaseRemoved {
+			t.Errorf("the run is %s (%v), want %s", r.Phase, err, v1alpha1.PhaseRemoved)
+		}
+		clean(t, n)
+	})
+}
+
+// TestDiscardWaits: who gives a run up while the question that begins it is still at work, waits for that.
+func TestDiscardWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		m := n.Machine()
+		unlock, err := journal.Open(m.Files, m.Clock, journal.Dir).Act(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begins := make(chan v1alpha1.Response)
+		plan := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+		go func() { begins <- ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan}) }()
+		time.Sleep(10 * time.Millisecond)
+		ends := make(chan v1alpha1.Response)
+		go func() { ends <- ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: runID}) }()
+		time.Sleep(1025 * time.Millisecond) // between the beginning's looks at the lock and the end's
+		unlock()
+		if resp := <-begins; resp.Error != "" {
+			t.Errorf("to the beginning: %s", resp.Error)
+		}
+		if resp := <-ends; resp.Error != "" || resp.Run == nil || resp.Run.Phase != v1alpha1.PhaseRemoved {
+			t.Errorf("to the end: %q, %+v", resp.Error, resp.Run)
+		}
+	})
+}
+
 // TestFinish: what nothing needs goes, what an open or kept run needs stays.
 func TestFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -202,6 +202,20 @@ func (e *Engine) outlive(ctx context.Context, limit time.Duration) (context.Cont
 	return ctx, func() { cancel(); stop() }
 }
 
+// linger returns a context that ends a while after ctx does, or with Abort at once: for a question whose answer decides
+// what there is to put back. One that is cut off is still at work on the node.
+func (e *Engine) linger(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := e.abortable(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(limit):
+			cancel()
+		case <-late.Done():
+		}
+	})
+	return late, func() { stop(); cancel() }
+}
+
 func (e *Engine) aborted() bool {
 	select {
 	case <-e.opts.Abort:

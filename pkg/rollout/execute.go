@@ -102,9 +102,14 @@ func (p *Prepared) stage(ctx context.Context) error {
 	for _, text := range warnings {
 		p.warn("%s", text)
 	}
+	if ctx.Err() != nil {
+		return interruption(ctx)
+	}
 	// From here on the node may hold a run of ours, whatever the answer.
 	p.staged = true
-	_, err := p.pod.Call(ctx, v1alpha1.Request{
+	asking, done := e.linger(ctx, cleanupTimeout/4)
+	defer done()
+	_, err := p.pod.Call(asking, v1alpha1.Request{
 		Verb: v1alpha1.VerbStage, Run: p.run, By: e.opts.By, Plan: p.plan, Images: images,
 		StageTimeout: e.opts.StageTimeout + max(e.opts.Drain.Timeout, 0) + time.Hour, ConfirmTimeout: e.opts.ConfirmTimeout,
 	})

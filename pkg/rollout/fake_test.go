@@ -50,7 +50,9 @@ type machine struct {
 	deadline   time.Duration // of an applied run
 	before     func(v v1alpha1.Verb) error
 	after      func(v v1alpha1.Verb) error
-	twice      int // the call of this number is served twice, as after an answer that was lost
+	twice      int           // the call of this number is served twice, as after an answer that was lost
+	slow       time.Duration // how long the node takes to answer the question that begins a run
+	behind     func()        // what a question that was cut off has still to do
 	calls      int
 	rolling    bool // the node is going back by itself
 	tidies     bool // going back, the node deletes our pods
@@ -198,6 +200,9 @@ func (m *machine) call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Resp
 			return v1alpha1.Response{}, err
 		}
 	}
+	if cut := m.cutOff(ctx, req); cut != nil {
+		return v1alpha1.Response{}, cut
+	}
 	if m.calls++; m.calls == m.twice {
 		_, _ = m.serve(req)
 	}
@@ -208,6 +213,24 @@ func (m *machine) call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Resp
 		}
 	}
 	return answer, err
+}
+
+// cutOff is a question that takes a moment. Whoever doesn't wait for its answer doesn't stop it: it has its effect behind
+// the next one.
+func (m *machine) cutOff(ctx context.Context, req v1alpha1.Request) error {
+	if req.Verb == v1alpha1.VerbStage && m.slow > 0 {
+		select {
+		case <-ctx.Done():
+			m.behind = func() { _, _ = m.serve(req) }
+			return context.Cause(ctx)
+		case <-time.After(m.slow):
+		}
+	} else if behind := m.behind; behind != nil {
+		m.behind = nil
+		defer behind()
+		return m.agentError(req.Verb, v1alpha1.CodeUnknown, "no such run")
+	}
+	return nil
 }
 
 func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err error) {

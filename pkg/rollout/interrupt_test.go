@@ -69,6 +69,29 @@ func TestInterruptAnywhere(t *testing.T) {
 	}
 }
 
+// TestInterruptWhileStagingBegins interrupts while the node hasn't answered the question that begins the run: cut off, it
+// would begin behind our back.
+func TestInterruptWhileStagingBegins(t *testing.T) {
+	m := newMachine(t)
+	m.slow = 200 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	m.before = func(v v1alpha1.Verb) error {
+		if v == v1alpha1.VerbStage {
+			time.AfterFunc(m.slow/4, cancel)
+		}
+		return nil
+	}
+	r, err := switchOne(ctx, m.engine(Options{}, nil))
+	if err != nil || r.Outcome != Interrupted {
+		t.Errorf("got %s: %v, %v", r.Outcome, r.Err, err)
+	}
+	if m.run == nil {
+		t.Error("the question never had its effect: this shows nothing")
+	}
+	m.nothingLeft(t, false)
+}
+
 // TestLostAnswers loses the answer of every call to the agent in turn. hostpod asks again after that; here the question
 // comes twice, its first effect done.
 func TestLostAnswers(t *testing.T) {
