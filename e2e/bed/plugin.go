@@ -117,7 +117,7 @@ func (b *Bed) Start(t *testing.T, args []string, options ...Option) *Session {
 			<-s.done
 			t.Errorf("%s still ran when the test ended and was killed", s)
 		}
-		if t.Failed() {
+		if t.Failed() || s.Took > time.Minute {
 			t.Logf("%s", s.Transcript())
 		}
 	})

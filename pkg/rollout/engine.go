@@ -116,12 +116,19 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
-		if err := pod.EnsureAgent(ctx, agent); err != nil {
-			late, cancel := e.outlive(ctx, cleanupTimeout)
-			defer cancel()
+		// Cut off, it could come to stand there all the same, with nobody to remove it.
+		sending, done := e.linger(ctx, cleanupTimeout/4)
+		err = pod.EnsureAgent(sending, agent)
+		done()
+		if err == nil && ctx.Err() == nil {
+			return realPod{pod}, nil
+		}
+		late, cancel := e.outlive(ctx, cleanupTimeout)
+		defer cancel()
+		if err != nil {
 			return nil, errors.Join(err, pod.Stop(late))
 		}
-		return realPod{pod}, nil
+		return nil, errors.Join(context.Cause(ctx), e.leave(late, realPod{pod}))
 	}
 }
 
