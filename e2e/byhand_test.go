@@ -43,7 +43,7 @@ func newByHand(t *testing.T, b *bed.Bed, n *bed.Node) byHand {
 		cp -a --parents `+settingsByHand+` /root/by-hand
 		systemctl start docker
 		for image in $(ctr -n k8s.io image ls -q | grep -E '^(registry.k8s.io/(kube-proxy|pause)|local.bed/)' | grep -v @); do
-			ctr -n k8s.io image export --platform linux/$(dpkg --print-architecture) /root/by-hand/image.tar "$image"
+			ctr -n k8s.io image export --local --platform linux/$(dpkg --print-architecture) /root/by-hand/image.tar "$image"
 			skopeo copy --quiet oci-archive:/root/by-hand/image.tar "containers-storage:$image"
 			docker load --quiet --input /root/by-hand/image.tar >/dev/null
 			rm /root/by-hand/image.tar

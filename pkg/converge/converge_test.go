@@ -323,6 +323,26 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestHangingStop: a daemon that doesn't stop is killed long before systemd would do it.
+func TestHangingStop(t *testing.T) {
+	for _, name := range []string{"containerd.service", "kubelet.service"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBed(web)
+				defer b.PowerOff(nil)
+				b.HangStop(name)
+				began := time.Now()
+				if err := b.to(t, b.plan.After); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took > 40*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
+	}
+}
+
 // TestWakingUnit: a unit that others keep starting is stopped until it stays down, or the failure says so.
 func TestWakingUnit(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

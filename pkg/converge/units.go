@@ -61,7 +61,7 @@ func (a *actor) stopUnits(ctx context.Context, names ...string) error {
 	var up []string
 	for range 20 {
 		for _, name := range names {
-			if err := a.m.Units.Stop(ctx, name); err != nil {
+			if err := a.stop(ctx, name); err != nil {
 				return fmt.Errorf("stopping %s: %w%s", name, err, a.log(ctx, name))
 			}
 		}
@@ -83,6 +83,25 @@ func (a *actor) stopUnits(ctx context.Context, names ...string) error {
 		}
 	}
 	return fmt.Errorf("stopped, but something starts it again: %s", strings.Join(up, ", "))
+}
+
+// stopPatience is how long a daemon that was asked to stop may take, before it is killed: CRI-O 1.34 hangs at that now and
+// then (seen), and systemd would wait for 90 seconds while the node has no kubelet. It is longer than dockerd waits for a
+// container.
+const stopPatience = 20 * time.Second
+
+// stop stops a unit, by force if it doesn't end. Its pods are gone already.
+func (a *actor) stop(ctx context.Context, name string) error {
+	patient, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	err := a.m.Units.Stop(patient, name)
+	if err == nil || ctx.Err() != nil || patient.Err() == nil {
+		return err
+	}
+	if err := a.m.Units.Kill(ctx, name); err != nil {
+		return fmt.Errorf("killing it, as it doesn't end: %w", err)
+	}
+	return a.m.Units.Stop(ctx, name)
 }
 
 // startRuntimes starts what the photograph shows running.

@@ -72,6 +72,9 @@ type Units interface {
 	Start(ctx context.Context, name string) error
 	// Stop stops it, cancelling a queued start; stopping what is unknown or inactive is no error.
 	Stop(ctx context.Context, name string) error
+	// Kill sends SIGKILL to what the unit's KillMode lets a stop end: its main process, or all of them. A unit that is
+	// unknown or has no process is no error.
+	Kill(ctx context.Context, name string) error
 	// Reload makes PID 1 read its unit files again and clears the failed state and start limits of the named units.
 	Reload(ctx context.Context, names ...string) error
 	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that

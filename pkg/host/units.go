@@ -15,6 +15,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -115,6 +116,30 @@ func (u *linuxUnits) Stop(ctx context.Context, name string) error {
 		return conn.StopUnitContext(ctx, name, "replace", done)
 	})
 	if isNoSuchUnit(err) {
+		return nil
+	}
+	return err
+}
+
+func (u *linuxUnits) Kill(ctx context.Context, name string) error {
+	unit, err := u.Show(ctx, name)
+	if err != nil {
+		return err
+	}
+	whom := dbus.All
+	if unit.KillMode == "process" {
+		whom = dbus.Main
+	}
+	if unit.LoadState == "not-found" || whom == dbus.Main && unit.MainPID == 0 {
+		return nil
+	}
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
+	if err != nil {
+		return err
+	}
+	err = conn.KillUnitWithTarget(ctx, name, whom, int32(unix.SIGKILL))
+	var refused godbus.Error
+	if errors.As(err, &refused) && refused.Name == "org.freedesktop.systemd1.NoSuchProcess" {
 		return nil
 	}
 	return err

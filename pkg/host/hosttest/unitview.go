@@ -102,9 +102,33 @@ func (v units) Start(ctx context.Context, name string) error {
 	return v.job("start "+name, func(m *manager) error { return m.start(ctx, name, map[string]bool{}) })
 }
 
-func (v units) Stop(_ context.Context, name string) error {
+func (v units) Stop(ctx context.Context, name string) error {
+	n := v.p.n
+	n.mu.Lock()
+	err := n.wait(ctx, func() bool { return !n.hung[stopping(name)] || v.p.dead })
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return v.job("stop "+name, func(m *manager) error { m.stop(name, map[string]bool{}); return nil })
 }
+
+func (v units) Kill(_ context.Context, name string) error {
+	return v.job("kill "+name, func(*manager) error { delete(v.p.n.hung, stopping(name)); v.p.n.cond.Broadcast(); return nil })
+}
+
+// HangStop makes a unit's processes ignore that they are to stop, until they are killed.
+func (n *Node) HangStop(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hung == nil {
+		n.hung = map[string]bool{}
+	}
+	n.hung[stopping(name)] = true
+}
+
+// stopping is a hanging stop's place among what hangs.
+func stopping(unit string) string { return "stop " + unit }
 
 func (v units) Reload(_ context.Context, names ...string) error {
 	return v.job("reload", func(m *manager) error {
