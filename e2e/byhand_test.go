@@ -38,7 +38,7 @@ var (
 // newByHand does what a careful operator does beforehand: what no registry gives is carried over, and what is edited kept.
 func newByHand(t *testing.T, b *bed.Bed, n *bed.Node) byHand {
 	t.Helper()
-	n.Undo(t, "rm -rf /root/by-hand")
+	n.Undo(t, "rm -rf /root/by-hand; systemctl stop docker.socket docker")
 	n.Sh(t, `mkdir -p /root/by-hand
 		cp -a --parents `+settingsByHand+` /root/by-hand
 		systemctl start docker
