@@ -48,7 +48,7 @@ faults: build cluster ## every fault and every pair of runtimes on that cluster,
 
 bench: build cluster  ## switches measured beside the same by hand; check on a large cluster
 	KUBECTL_RUNTIME_LARGE=1 go test ./pkg/cluster/inventory -run TestLarge -count=1 -v
-	RUN=TestFigures hack/make/e2e
+	RUN='^Test(Start)?Figures$$' hack/make/e2e
 
 demo: build cluster   ## status, dry run, switch, a switch that fails, rollback: for real
 	hack/demo
