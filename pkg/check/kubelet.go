@@ -58,7 +58,20 @@ func installer(n *node) []v1alpha1.Finding {
 	if n.v.Installer == kubelet.Unknown {
 		return shown(stop("tell us how the kubelet is started", "how the kubelet was installed isn't recognised"), n.v.Why)
 	}
-	return shown(stop(hint, "the node was installed by %s, whose kubelet doesn't follow files", n.v.Installer), n.v.Why)
+	return shown(stop(hint, "the node was installed by %s, whose kubelet doesn't follow files", properName(n.v.Installer)), n.v.Why)
+}
+
+// properName is how an installer writes itself.
+func properName(i kubelet.Installer) string {
+	switch i {
+	case kubelet.RKE1:
+		return "RKE (RKE1)"
+	case kubelet.RKE2:
+		return "RKE2"
+	case kubelet.MicroK8s:
+		return "MicroK8s"
+	}
+	return string(i)
 }
 
 func dockershim(n *node) []v1alpha1.Finding {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -30,7 +31,7 @@ func nodeRules() []rule {
 		}, selinux},
 		{Rule{
 			"N006", "the kubelet accepts the node's cgroup version",
-			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last.",
+			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false, from 1.31 on where it is true: the restart that a switch needs would be its last.",
 		}, cgroupVersion},
 		{Rule{
 			"N007", "everything could be looked at",
@@ -40,30 +41,56 @@ func nodeRules() []rule {
 }
 
 func mutable(n *node) []v1alpha1.Finding {
-	switch m := n.f.Machine; {
+	const hint = "change the runtime in the system's image or by its vendor's tools"
+	m := n.f.Machine
+	name := nameOf(m)
+	if family := immutable(m); family != "" && !strings.Contains(strings.ToLower(name), strings.ToLower(family)) {
+		name += " (" + family + ")"
+	}
+	switch {
+	case immutable(m) != "":
+		return stop(hint, "%s is an immutable system", name)
 	case m.SystemdVersion == 0:
 		return stop("change the runtime by the means of the system's own supervisor", "process 1 isn't systemd")
 	case m.ReadOnlyUsr:
-		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system: /usr or /etc is read-only", nameOf(m))
-	case immutable(m.OSID):
-		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system", nameOf(m))
+		return stop(hint, "%s is an immutable system: /usr or /etc is read-only", name)
 	}
 	return nil
 }
 
-func nameOf(m v1alpha1.MachineInfo) string {
-	if m.OSName != "" {
-		return m.OSName
-	}
-	return m.OSID
-}
+func nameOf(m v1alpha1.MachineInfo) string { return cmp.Or(m.OSName, m.OSID, "the system") }
 
-func immutable(id string) bool {
-	switch id {
-	case "flatcar", "coreos", "fedora-coreos", "rhcos", "bottlerocket", "talos", "cos":
-		return true
+// immutable names the system that is built as an image, by its os-release or by how it was booted; empty for others.
+func immutable(m v1alpha1.MachineInfo) string {
+	switch m.OSID {
+	case "flatcar":
+		return "Flatcar"
+	case "coreos", "fedora-coreos":
+		return "CoreOS"
+	case "rhcos", "scos":
+		return "Red Hat CoreOS"
+	case "bottlerocket":
+		return "Bottlerocket"
+	case "talos":
+		return "Talos"
+	case "cos":
+		return "Container-Optimized OS"
+	case "ubuntu-core":
+		return "Ubuntu Core"
+	case "opensuse-microos", "microos", "sle-micro", "sl-micro", "suse-microos":
+		return "SLE Micro or MicroOS"
+	case "nixos":
+		return "NixOS"
+	case "kairos":
+		return "Kairos"
 	}
-	return false
+	switch {
+	case m.OSVariant == "coreos":
+		return "CoreOS"
+	case m.OSTree:
+		return "OSTree"
+	}
+	return ""
 }
 
 func controlPlane(n *node) []v1alpha1.Finding {
@@ -108,13 +135,14 @@ func usualPlace(binary string) bool {
 }
 
 func cgroupVersion(n *node) []v1alpha1.Finding {
-	if n.f.Machine.CgroupVersion != 1 || n.v.Minor < 35 {
+	if n.f.Machine.CgroupVersion != 1 || n.v.Minor < 31 {
 		return nil
 	}
-	if value, ok := kubeletField(n, "failCgroupV1"); ok && value == "false" {
+	value, file, line, ok := n.config.Get("fail-cgroupv1", "failCgroupV1")
+	if fails := n.v.Minor >= 35; ok && value == "false" || !ok && !fails {
 		return nil
 	}
-	return shown(stop("move the node to cgroup v2, or set failCgroupV1: false", "kubelet %s refuses to start on cgroup v1", n.v.Version), n.v.ConfigFile)
+	return shown(stop("move the node to cgroup v2, or set failCgroupV1: false", "kubelet %s refuses to start on cgroup v1", n.v.Version), place(cmp.Or(file, n.v.ConfigFile), line))
 }
 
 func lookedAt(n *node) []v1alpha1.Finding {

@@ -27,6 +27,8 @@ type Facts struct {
 	Dirs []Dir `json:"dirs"`
 	// Filesystems are the file systems behind the runtimes' stores, the kubelet's root and our own directory.
 	Filesystems []Filesystem `json:"filesystems"`
+	// Networks are the configurations of CNI in the runtimes' directories, sorted by path.
+	Networks []Network `json:"networks,omitempty"`
 	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.
 	Modules []string          `json:"modules"`
 	Sysctls map[string]string `json:"sysctls"`
@@ -39,15 +41,15 @@ type Facts struct {
 
 // MachineInfo is the node below Kubernetes.
 type MachineInfo struct {
-	Architecture   string `json:"architecture"` // as GOARCH
-	Kernel         string `json:"kernel"`
-	OSID           string `json:"osID"`           // os-release ID
-	OSVersion      string `json:"osVersion"`      // os-release VERSION_ID
-	OSName         string `json:"osName"`         // os-release PRETTY_NAME
+	Architecture string `json:"architecture"` // as GOARCH
+	Kernel       string `json:"kernel"`
+	OSID         string `json:"osID"`      // os-release ID
+	OSVersion    string `json:"osVersion"` // os-release VERSION_ID
+	OSName       string `json:"osName"`    // os-release PRETTY_NAME
 	// OSVariant is os-release VARIANT_ID: Fedora CoreOS is Fedora by its ID.
 	OSVariant string `json:"osVariant,omitempty"`
 	// OSTree says that the system was booted from an image by OSTree (/run/ostree-booted).
-	OSTree bool `json:"osTree,omitempty"`
+	OSTree         bool   `json:"osTree,omitempty"`
 	SystemdVersion int    `json:"systemdVersion"` // 0: PID 1 isn't systemd
 	CgroupVersion  int    `json:"cgroupVersion"`  // 1 or 2
 	SELinux        string `json:"selinux"`        // "", "permissive", "enforcing"

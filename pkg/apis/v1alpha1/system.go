@@ -21,3 +21,13 @@ type Deprecation struct {
 	// Last is when it was last noticed.
 	Last time.Time `json:"last,omitzero"`
 }
+
+// Network is a configuration of CNI: one of the files among which a runtime chooses the network of pods.
+type Network struct {
+	Path string `json:"path"`
+	// Name is the network's, Plugins the types of its plugins in their order.
+	Name    string   `json:"name,omitempty"`
+	Plugins []string `json:"plugins,omitempty"`
+	// Problem says why the file is no configuration of CNI; empty for one that is.
+	Problem string `json:"problem,omitempty"`
+}
