@@ -18,10 +18,11 @@ func knownFlags(n *node) []v1alpha1.Finding {
 		if gone == 0 || seen[f.Name] {
 			continue
 		}
+		cleaned := n.v.Installer.UsesKubeadm() && f.File == kubelet.KubeadmFlags && kubelet.KubeadmRemoves(f.Name, gone)
 		switch {
 		case gone <= n.v.Minor && !kubelet.RunsWith(n.f, f.Name):
 			out = append(out, shown(stop("remove it", "kubelet %s doesn't know --%s: it won't start again", n.v.Version, f.Name), place(f.File, f.Line))...)
-		case gone == n.v.Minor+1 && !(n.v.Installer.UsesKubeadm() && f.File == kubelet.KubeadmFlags && kubelet.KubeadmRemoves(f.Name, gone)):
+		case gone == n.v.Minor+1 && !cleaned:
 			out = append(out, shown(warn("remove it with the upgrade", "kubelet 1.%d doesn't know --%s: it won't start after an upgrade", gone, f.Name), place(f.File, f.Line))...)
 		default:
 			continue

@@ -9,14 +9,15 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
-// network compares which of CNI's configurations the runtimes choose. The plan leads the target to the directory of the
-// runtime that is left.
+// network compares which of CNI's configurations the runtimes choose. The plan leads the target to the directories of
+// the runtime that is left.
 func network(n *node) []v1alpha1.Finding {
 	if n.from == "" || n.v.Dockershim {
 		return nil
 	}
-	dir := runtimes.CNIConfDir(n.f, n.from)
-	now, next := runtimes.Chosen(n.f, n.from, dir), runtimes.Chosen(n.f, n.to.Name, dir)
+	dir, bins := runtimes.CNIPlaces(n.f, n.from)
+	_, more := runtimes.CNIPlaces(n.f, n.to.Name)
+	now, next := runtimes.Chosen(n.f, n.from, dir, bins), runtimes.Chosen(n.f, n.to.Name, dir, slices.Concat(bins, more))
 	if now.First() == "" {
 		return nil // what pods have now isn't known, or nothing: the runtime's own readiness is another rule's
 	}

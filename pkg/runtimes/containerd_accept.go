@@ -198,8 +198,10 @@ func (c ctdConfig) says(a announced) *ctdFile {
 			}
 		}
 		for _, m := range more {
+			// What a release prints as its defaults (true for CDI, nothing for the rest) nobody said.
 			v, ok := x.tree.get(a.key.key(x.version, m...)...)
-			if ok && v != "" && v != false && (asTable(v) == nil || len(asTable(v)) > 0) && !(a.key == ctdEnableCDI && v == true) {
+			empty := v == "" || v == false || asTable(v) != nil && len(asTable(v)) == 0 || a.key == ctdEnableCDI && v == true
+			if ok && !empty {
 				return x
 			}
 		}

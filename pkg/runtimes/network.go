@@ -25,20 +25,20 @@ func (c Choice) First() string {
 	return c.Networks[0].Path
 }
 
-// CNIConfDir is the directory from which the runtime reads the network's configuration.
-func CNIConfDir(f *v1alpha1.Facts, name v1alpha1.RuntimeName) string {
+// CNIPlaces are the directory from which the runtime reads the network's configuration, and those of its plugins.
+func CNIPlaces(f *v1alpha1.Facts, name v1alpha1.RuntimeName) (conf string, bins []string) {
 	d, err := Get(name)
 	if err != nil {
-		return defaultCNIConf
+		return defaultCNIConf, nil
 	}
 	s, _ := d.settings(f)
-	return path.Clean(s.CNIConfDir)
+	return path.Clean(s.CNIConfDir), s.CNIBinDirs
 }
 
-// Chosen returns what a runtime makes of the configurations in a directory. All read them in the order of their names;
-// containerd stops at one that isn't valid, CRI-O and cri-dockerd step over it and over one whose plugins aren't
-// installed.
-func Chosen(f *v1alpha1.Facts, name v1alpha1.RuntimeName, dir string) Choice {
+// Chosen returns what a runtime makes of the configurations in a directory, with the plugins in others. All read them in
+// the order of their names; containerd stops at one that isn't valid, CRI-O and cri-dockerd step over it and over one
+// whose plugins aren't installed.
+func Chosen(f *v1alpha1.Facts, name v1alpha1.RuntimeName, dir string, bins []string) Choice {
 	var list []v1alpha1.Network
 	for _, n := range f.Networks {
 		if path.Dir(n.Path) == path.Clean(dir) {
@@ -48,13 +48,8 @@ func Chosen(f *v1alpha1.Facts, name v1alpha1.RuntimeName, dir string) Choice {
 	if name == v1alpha1.Containerd {
 		return firstOfContainerd(list, readContainerd(f).networks())
 	}
-	d, err := Get(name)
-	if err != nil {
-		return Choice{}
-	}
-	s, _ := d.settings(f)
 	usable := slices.DeleteFunc(slices.Clone(list), func(n v1alpha1.Network) bool {
-		return n.Problem != "" || len(n.Plugins) == 0 || lacks(f, s.CNIBinDirs, n.Plugins)
+		return n.Problem != "" || len(n.Plugins) == 0 || lacks(f, bins, n.Plugins)
 	})
 	var c Choice
 	if name == v1alpha1.CRIO {
