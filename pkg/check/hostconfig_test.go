@@ -117,6 +117,24 @@ func TestToldTheKubelet(t *testing.T) {
 	}
 }
 
+func TestSELinuxOfContainers(t *testing.T) {
+	enforcing := func(f *v1alpha1.Facts) { f.Machine.SELinux = "enforcing" }
+	docker, crio := layout.Node{Runtime: v1alpha1.Docker}, layout.Node{Runtime: v1alpha1.CRIO}
+	kernel := all(appended("/etc/sysctl.conf", "net.ipv4.ip_forward=1\nnet.bridge.bridge-nf-call-iptables=1\nnet.bridge.bridge-nf-call-ip6tables=1\n"), func(f *v1alpha1.Facts) {
+		f.Files = append(f.Files, v1alpha1.File{Path: "/etc/modules-load.d/k8s.conf", Type: v1alpha1.Regular, Content: "overlay\nbr_netfilter\n"})
+	})
+	for _, c := range []hostCase{
+		{name: "neither labels", node: docker, to: v1alpha1.Containerd, change: all(kernel, enforcing)},
+		{name: "both label, as the plan carries it", node: docker, to: v1alpha1.Containerd, change: all(kernel, enforcing, edited("/etc/docker/daemon.json", `"live-restore": true`, `"selinux-enabled": true`))},
+		{name: "the target labels", change: enforcing, want: "warning N005", says: "which the runtime that is left doesn't"},
+		{name: "the target is told not to", node: layout.Node{Files: map[string]string{siteCRIO: "[crio.runtime]\nselinux = false\n"}}, change: enforcing},
+		{name: "the target doesn't", node: crio, to: v1alpha1.Containerd, change: enforcing, want: "warning N005", says: "gives them no labels"},
+		{name: "permissive", node: crio, to: v1alpha1.Containerd, change: func(f *v1alpha1.Facts) { f.Machine.SELinux = "permissive" }},
+	} {
+		t.Run(c.name, c.run)
+	}
+}
+
 func TestAppArmorOfContainers(t *testing.T) {
 	on := func(f *v1alpha1.Facts) {
 		f.Machine.AppArmor = &v1alpha1.AppArmor{Enabled: true, Parser: "/sbin/apparmor_parser", Profiles: []string{"cri-containerd.apparmor.d", "site"}}

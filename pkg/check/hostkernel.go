@@ -26,7 +26,7 @@ func lasting(n *node) []v1alpha1.Finding {
 		out = append(out, repaired(runtimes.SysctlFile, "no file sets the kernel parameters %s at the next boot", strings.Join(names, ", "))...)
 	}
 	for _, s := range runtimes.Reversed(n.f) {
-		out = append(out, shown(warn("set it to 1 there if pods need it, as it is now", "%s is 1 now, and this file sets it to %s at the next boot: Docker would set it again, the target doesn't", s.Name, s.Value), place(s.File, s.Line))...)
+		out = append(out, shown(warn("set it to 1 there if pods need it, as it is now", "%s is 1 now, and this file sets it to %s at the next boot: only Docker would set it again", s.Name, s.Value), place(s.File, s.Line))...)
 	}
 	return out
 }

@@ -6,10 +6,16 @@ import (
 )
 
 // targetStore is the file system on which the target keeps its images: where it says, where it is told, else where it
-// does by default.
+// does by default. A newer Docker keeps them in the node's containerd.
 func targetStore(n *node) (v1alpha1.Filesystem, bool) {
-	s, _ := n.to.ReadSettings(n.f)
-	return filesystem(n.f, n.f.Runtime(n.to.Name).StorePath, s.StoreRoot, n.to.Store)
+	d := n.to
+	if d.Name == v1alpha1.Docker && runtimes.DockerSharesContainerd(n.f) && runtimes.DockerImagesInContainerd(n.f) {
+		if c, err := runtimes.Get(v1alpha1.Containerd); err == nil {
+			d = c
+		}
+	}
+	s, _ := d.ReadSettings(n.f)
+	return filesystem(n.f, n.f.Runtime(d.Name).StorePath, s.StoreRoot, d.Store)
 }
 
 // inodes asks what room asks, of inodes. Some file systems (btrfs, XFS without a limit) make them as they are needed and

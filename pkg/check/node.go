@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 func nodeRules() []rule {
@@ -27,7 +28,7 @@ func nodeRules() []rule {
 		}, room},
 		{Rule{
 			"N005", "SELinux leaves the switch alone",
-			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need.",
+			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need. CRI-O confines containers where the system has SELinux, containerd with enable_selinux and Docker with selinux-enabled: what the runtimes do differently is told.",
 		}, selinux},
 		{Rule{
 			"N006", "the kubelet accepts the node's cgroup version",
@@ -122,7 +123,15 @@ func selinux(n *node) []v1alpha1.Finding {
 	if s.StoreRoot != "" {
 		return shown(stop("label it as "+n.to.Store+" is (semanage fcontext -e)", "SELinux is enforcing and %s keeps its store where it gets no label for containers", n.to.Name), s.StoreRoot)
 	}
-	return warn("watch for denials after the switch (ausearch -m avc)", "SELinux is enforcing: pods run with the labels that %s gives them, containerd gives none unless enable_selinux is set", n.to.Name)
+	now := runtimes.Labels(n.f, n.from)
+	switch next := runtimes.Labels(n.f, n.to.Name) || runtimes.CarriesLabels(n.f, n.from, n.to.Name); {
+	case now && !next:
+		how := map[v1alpha1.RuntimeName]string{v1alpha1.Containerd: "set enable_selinux = true in containerd's configuration", v1alpha1.Docker: `set "selinux-enabled": true in daemon.json`, v1alpha1.CRIO: "remove selinux = false from CRI-O's configuration"}[n.to.Name]
+		return warn(how, "SELinux is enforcing and confines containers now; %s gives them no labels", n.to.Name)
+	case !now && next:
+		return warn("watch for denials after the switch (ausearch -m avc), first of all of hostPath volumes", "SELinux is enforcing and %s confines containers, which the runtime that is left doesn't", n.to.Name)
+	}
+	return nil
 }
 
 func usualPlace(binary string) bool {

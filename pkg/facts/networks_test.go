@@ -50,6 +50,20 @@ func TestGatherNetworks(t *testing.T) {
 	}
 }
 
+// A store that was moved lies on a file system of its own.
+func TestGatherMovedStore(t *testing.T) {
+	n := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd, Also: []v1alpha1.RuntimeName{v1alpha1.Docker}, Files: map[string]string{
+		"/etc/docker/daemon.json": `{"data-root": "/data/docker"}`,
+	}}.Build()
+	n.SetFilesystem("/data", v1alpha1.Filesystem{Device: "8:17", Type: "xfs", Bytes: 1 << 40, NoFileTypes: true})
+	for _, fs := range gather(t, n).Filesystems {
+		if fs.Path == "/data/docker" && fs.Device == "8:17" && fs.NoFileTypes {
+			return
+		}
+	}
+	t.Error("the store's file system wasn't looked at")
+}
+
 func TestGatherDeprecations(t *testing.T) {
 	n := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd}.Build()
 	want := []v1alpha1.Deprecation{{ID: "io.containerd.deprecation/cgroup-v1", Message: "it will go"}}
