@@ -59,6 +59,7 @@ func TestContainerdsOwn(t *testing.T) {
 		{name: "certificates and config_path in 1.7", node: resting, change: all(path, target(v1alpha1.Containerd, "containerd", "1.7.28"),
 			appended(ctdConfig, "\n["+images+".registry.configs.\"r.example\".tls]\nca_file = \"/ca\"\n")), want: "error H007, warning H008", says: "with tls"},
 		{name: "a file of a newer version", node: resting, change: named("version = 2", "version = 4"), want: "error H007", says: "of version 4"},
+		{name: "a file of a newer version and a containerd that doesn't look", node: layout.Node{Kubelet: "1.31.14", Runtime: v1alpha1.CRIO}, change: all(named("version = 2", "version = 3"), target(v1alpha1.Containerd, "containerd", "1.6.20~ds1")), want: "error H007", says: "ignores what is said of CRI in a file of version 3"},
 		{name: "the version that 1.7 reads", node: resting, change: target(v1alpha1.Containerd, "containerd", "1.7.28")},
 		{name: "a snapshotter that is gone", node: resting, change: named(`  sandbox_image`, "  containerd.snapshotter = \"aufs\"\n  sandbox_image"), want: "error H007", says: "aufs"},
 		{name: "a shim that is gone", node: resting, change: named("io.containerd.runc.v2", "io.containerd.runc.v1"), want: "error H007", says: "io.containerd.runc.v1"},

@@ -13,7 +13,7 @@ func kubeletRules() []rule {
 	return []rule{
 		{Rule{
 			"K001", "the kubelet follows files that its installer leaves alone",
-			"Some installers run the kubelet inside a process of their own and write its endpoint anew at each start. There the installer's own option changes the runtime.",
+			"k3s, RKE2, k0s and MicroK8s run the kubelet inside a process of their own and write its endpoint anew at each start, RKE1 runs it in a container of Docker, and minikube and sealos write it anew by their own tools. There the installer's own option changes the runtime.",
 		}, installer},
 		{Rule{
 			"K002", "the kubelet speaks to its runtime over CRI",

@@ -12,7 +12,7 @@ func nodeRules() []rule {
 	return []rule{
 		{Rule{
 			"N001", "the system is mutable and runs systemd",
-			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime.",
+			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime. Named are Flatcar, Fedora and Red Hat CoreOS, Bottlerocket, Talos, Container-Optimized OS, Ubuntu Core, SLE Micro and MicroOS, NixOS, Kairos and what OSTree booted; others are found by their read-only /usr or /etc.",
 		}, mutable},
 		{Rule{
 			"N002", "the node is no control plane node",

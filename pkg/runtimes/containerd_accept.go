@@ -20,11 +20,9 @@ func ContainerdRefuses(f *v1alpha1.Facts) []v1alpha1.Finding {
 	return slices.Concat(c.tooNew(), c.twoRegistries(), c.twoBinDirs(), c.goneFromUse(), c.disabledCore())
 }
 
-// newestVersion is the newest version of the file that a release reads; 0 where it doesn't look.
+// newestVersion is the newest version of the file that a release understands.
 func newestVersion(release string) int {
 	switch {
-	case before(release, 1, 6, 0):
-		return 0
 	case before(release, 2, 0, 0):
 		return 2
 	case before(release, 2, 3, 0):
@@ -33,13 +31,18 @@ func newestVersion(release string) int {
 	return 4
 }
 
+// tooNew: releases up to 1.6.31 and 1.7.16 don't look at the version, and know nothing of what a newer one says of CRI.
 func (c ctdConfig) tooNew() []v1alpha1.Finding {
+	what := "doesn't start with"
+	if before(c.version, 1, 6, 32) || !before(c.version, 1, 7, 0) && before(c.version, 1, 7, 17) {
+		what = "ignores what is said of CRI in"
+	}
 	var out []v1alpha1.Finding
 	newest := newestVersion(c.version)
 	for i := range c.files {
-		if x := &c.files[i]; newest > 0 && x.version > newest && x.version <= 4 {
+		if x := &c.files[i]; x.version > newest && x.version <= 4 {
 			out = append(out, at(failure("", fmt.Sprintf("write it as version %d, or install a newer containerd", newest),
-				"containerd %s doesn't start with a file of version %d", c.version, x.version), x.path, lineWith(x.content, "version")))
+				"containerd %s %s a file of version %d", c.version, what, x.version), x.path, lineWith(x.content, "version")))
 		}
 	}
 	return out
