@@ -134,6 +134,10 @@ func TestUnixClients(t *testing.T) {
 	if err := os.Symlink(socket, link); err != nil {
 		t.Fatal(err)
 	}
+	before, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
 	clients := linuxClients{procs: linuxProcs{root: "/proc"}}
 	found, err := clients.Unix(t.Context(), []string{filepath.Join(dir, "absent.sock"), socket, link})
 	if err != nil {
@@ -148,6 +152,15 @@ func TestUnixClients(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("connections by process (-want +have)\n%s", diff)
+	}
+	// Looking leaves this process where it was: /proc tells it by the main thread.
+	for range 20 {
+		if _, err := clients.Unix(t.Context(), []string{socket}); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Readlink("/proc/self/ns/net"); err != nil || after != before {
+			t.Fatalf("in network %s and not in %s: %v", after, before, err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -64,18 +64,11 @@ func (c linuxClients) Unix(ctx context.Context, paths []string) ([]v1alpha1.Clie
 	return c.clients(found), err
 }
 
-// peers returns the inodes of the clients' ends, with the socket they are connected to, by namespace. A thread that has
-// entered a namespace can't be used for anything else: it ends with its goroutine.
+// peers returns the inodes of the clients' ends, with the socket they are connected to, by namespace.
 func (c linuxClients) peers(ctx context.Context, namespaces map[string][]int, bound map[inode]string) (map[string]map[uint64]string, error) {
-	type answer struct {
-		peers map[string]map[uint64]string
-		err   error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		runtime.LockOSThread()
-		out := map[string]map[uint64]string{}
-		var errs []error
+	out := map[string]map[uint64]string{}
+	var errs []error
+	onLastThread(func() {
 		for ns, pids := range namespaces {
 			if ctx.Err() != nil {
 				errs = append(errs, ctx.Err())
@@ -89,10 +82,26 @@ func (c linuxClients) peers(ctx context.Context, namespaces map[string][]int, bo
 				out[ns] = found
 			}
 		}
-		done <- answer{out, shorten(errs)}
+	})
+	return out, shorten(errs)
+}
+
+// onLastThread runs something on a thread that does nothing afterwards: one that has entered a namespace is of no use to anybody
+// else and ends with its goroutine. The main thread can't end, and /proc shows its namespaces for those of the process, so that
+// one is held meanwhile.
+func onLastThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			onLastThread(do)
+			runtime.UnlockOSThread()
+			return
+		}
+		do()
 	}()
-	a := <-done
-	return a.peers, a.err
+	<-done
 }
 
 // shorten joins a few errors: what fails in one namespace mostly fails in all.
