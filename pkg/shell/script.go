@@ -195,7 +195,7 @@ func parts(b *strings.Builder, in []syntax.WordPart) {
 // Interesting reports whether a text can hold a command that any rule knows. It spares parsing what holds none.
 func Interesting(text string) bool {
 	for _, name := range [...]string{
-		"docker", "docker-compose", "dockerd", "cri-docker", "cri-dockerd", "ctr", "nerdctl", "containerd", "ulimit", "chroot", "mknod", "setcap", "sshd",
+		"docker", "docker-compose", "dockerd", "cri-docker", "cri-dockerd", "ctr", "nerdctl", "containerd", "crio", "crio-status", "ulimit", "chroot", "mknod", "setcap", "sshd",
 		"ping", "ping6", "arping", "fping", "hping3", "tcpdump", "tshark", "dumpcap", "traceroute", "mtr", "nmap",
 	} {
 		if hasWord(text, name) {
