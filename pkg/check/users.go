@@ -238,7 +238,7 @@ func volumes(n *node) []v1alpha1.Finding {
 	}
 	var out []v1alpha1.Finding
 	if len(used) > 0 {
-		out = append(out, shown(warn("copy what is in them before their containers move", "%s of Docker used by containers that Kubernetes doesn't own: nothing sees the data once Docker stops", number(len(known), "volume is", "volumes are")), used...)...)
+		out = append(out, shown(warn("copy what is in them before their containers move", "%s data of containers that Kubernetes doesn't own: nothing sees it once Docker stops", number(len(known), "volume of Docker holds", "volumes of Docker hold")), used...)...)
 	}
 	var rest []string
 	for _, v := range n.f.Users.Volumes {
@@ -247,7 +247,7 @@ func volumes(n *node) []v1alpha1.Finding {
 		}
 	}
 	if len(rest) > 0 {
-		out = append(out, shown(warn("copy what is needed; the data stays on the disk", "%s of Docker without a container: nothing sees the data once Docker stops", number(len(rest), "named volume is", "named volumes are")), rest...)...)
+		out = append(out, shown(warn("copy what is needed; the data stays on the disk", "%s no container: nothing sees the data once Docker stops", number(len(rest), "named volume of Docker has", "named volumes of Docker have")), rest...)...)
 	}
 	return out
 }
