@@ -92,7 +92,7 @@ func units(n *node) []v1alpha1.Finding {
 			switch {
 			case c.Unit == n.f.Kubelet.Unit && needed(c):
 				own = append(own, c)
-			case c.Ties && c.Unit == n.f.Kubelet.Unit: // the switch stops and starts it
+			case c.Ties && (c.Unit == n.f.Kubelet.Unit || plugin(c) || !stopsWith(c)): // the switch stops and starts the kubelet
 			case c.Ties:
 				tied = append(tied, c)
 			default:
@@ -117,10 +117,20 @@ func needed(c v1alpha1.RuntimeCall) bool {
 	switch c.Setting {
 	case "BindsTo", "Requisite":
 		return true
-	case "ExecStartPre", "ExecCondition":
+	case "ExecStart", "ExecStartPre", "ExecCondition":
 		return !c.MayFail && len(c.RunBy) == 0
 	}
 	return false
+}
+
+// plugin reports whether a unit is a part of containerd that runs by itself, as snapshotters do.
+func plugin(c v1alpha1.RuntimeCall) bool {
+	return c.Runtime == v1alpha1.Containerd && (strings.HasPrefix(c.Unit, "containerd-") || strings.HasSuffix(c.Unit, "-snapshotter.service"))
+}
+
+// stopsWith reports whether a unit that is tied to the runtime's runs now; one that rests stays as it is.
+func stopsWith(c v1alpha1.RuntimeCall) bool {
+	return c.ActiveState == "active" || c.ActiveState == "activating" || c.ActiveState == "reloading"
 }
 
 func cronJobs(n *node) []v1alpha1.Finding {

@@ -215,6 +215,29 @@ func TestUsersOfDocker(t *testing.T) {
 	}
 }
 
+// A node with more texts than anybody has is looked at in part, and that is said.
+func TestUsersBounds(t *testing.T) {
+	n := dockerNode().Build()
+	program(n, "/usr/local/bin/a", "#!/bin/sh\n"+strings.Repeat("docker ps\n", 50))
+	program(n, "/usr/local/bin/b", "#!/bin/sh\ndocker ps\n#"+strings.Repeat("x", 300<<10))
+	for i := range 140 {
+		n.Write(fmt.Sprintf("/etc/cron.d/%03d", i), strings.Repeat("0 0 * * * root echo "+strings.Repeat("x", 1000)+"\n", 250)+"0 0 * * * root docker ps\n")
+	}
+	f := gather(t, n)
+	if !slices.ContainsFunc(f.Problems, func(p string) bool { return strings.Contains(p, "too many to look at") }) {
+		t.Errorf("problems: %q", f.Problems)
+	}
+	if len(f.Users.Calls) == 0 || len(f.Users.Calls) > 200 {
+		t.Errorf("%d calls", len(f.Users.Calls))
+	}
+	perFile := map[string]int{}
+	for _, c := range f.Users.Calls {
+		if perFile[c.Path]++; perFile[c.Path] > 10 || c.Path == "/usr/local/bin/b" {
+			t.Errorf("%d calls in %s", perFile[c.Path], c.Path)
+		}
+	}
+}
+
 // Old facts have no users, and none are made of that.
 func TestUsersOfOldFacts(t *testing.T) {
 	var f v1alpha1.Facts

@@ -288,3 +288,15 @@ func TestReadPeersOfNonsense(t *testing.T) {
 		t.Errorf("the end: %v %v", done, err)
 	}
 }
+
+func FuzzReadPeers(f *testing.F) {
+	f.Add([]byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(append([]byte{48, 0, 0, 0, 20, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0}, append(make([]byte, 16), 8, 0, 2, 0, 7, 0, 0, 0, 12, 0, 1, 0, 0, 0, 0, 0)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		out := map[uint64]string{}
+		_, _ = readPeers(data, map[inode]string{{}: "/run/x.sock"}, out)
+		if out[0] != "" {
+			t.Fatal("a peer without a number")
+		}
+	})
+}
