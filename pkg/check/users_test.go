@@ -115,12 +115,20 @@ func TestUsers(t *testing.T) {
 		{name: "units that are tied to the runtime's", node: fromContainerd, to: crio, users: v1alpha1.Users{Calls: []v1alpha1.RuntimeCall{
 			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties = "buildkit.service", "BindsTo", true }),
 			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties = "wings.service", "PartOf", true }),
-			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties = "stargz-snapshotter.service", "PartOf", true }),
-			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties = "containerd-fuse-overlayfs.service", "PartOf", true }),
-			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties, c.ActiveState = "rests.service", "PartOf", true, "inactive" }),
+			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) {
+				c.Unit, c.Setting, c.Ties = "stargz-snapshotter.service", "PartOf", true
+			}),
+			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) {
+				c.Unit, c.Setting, c.Ties = "containerd-fuse-overlayfs.service", "PartOf", true
+			}),
+			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) {
+				c.Unit, c.Setting, c.Ties, c.ActiveState = "rests.service", "PartOf", true, "inactive"
+			}),
 		}}, want: []string{"warning U003 units buildkit.service, wings.service are stopped together with containerd, and nothing starts them again | /etc/x:3: docker ps"}},
 		{name: "a kubelet that can't be without the runtime's unit", node: fromContainerd, to: crio, users: v1alpha1.Users{Calls: []v1alpha1.RuntimeCall{
-			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting, c.Ties, c.Text = "kubelet.service", "BindsTo", true, "BindsTo=containerd.service" }),
+			call(v1alpha1.CallUnit, containerd, func(c *v1alpha1.RuntimeCall) {
+				c.Unit, c.Setting, c.Ties, c.Text = "kubelet.service", "BindsTo", true, "BindsTo=containerd.service"
+			}),
 		}}, want: []string{"error U003 the kubelet's own unit can't start without containerd, which stops | /etc/x:3: BindsTo=containerd.service"}},
 		{name: "the kubelet's unit", node: fromDocker, to: containerd, users: v1alpha1.Users{Calls: []v1alpha1.RuntimeCall{
 			call(v1alpha1.CallUnit, docker, func(c *v1alpha1.RuntimeCall) { c.Unit, c.Setting = "kubelet.service", "ExecStartPre" }),
