@@ -247,7 +247,7 @@ func volumes(n *node) []v1alpha1.Finding {
 		}
 	}
 	if len(rest) > 0 {
-		out = append(out, shown(warn("copy what is needed; the data stays on the disk", "%s no container: nothing sees the data once Docker stops", number(len(rest), "named volume of Docker has", "named volumes of Docker have")), rest...)...)
+		out = append(out, shown(warn("copy what is needed; the data stays on the disk", "%s no container that was seen: nothing sees the data once Docker stops", number(len(rest), "named volume of Docker has", "named volumes of Docker have")), rest...)...)
 	}
 	return out
 }

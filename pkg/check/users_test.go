@@ -179,7 +179,7 @@ func TestUsers(t *testing.T) {
 			}}}
 		}, users: v1alpha1.Users{VolumesPath: "/var/lib/docker/volumes", Volumes: []string{"old", "shop_db"}}, want: []string{
 			"warning U007 2 volumes of Docker hold data of containers that Kubernetes doesn't own: nothing sees it once Docker stops | shop_db, of docker: db-1 (postgres), compose project shop | 0a0a0a0a0a0a, of docker: db-1 (postgres), compose project shop",
-			"warning U007 1 named volume of Docker has no container: nothing sees the data once Docker stops | /var/lib/docker/volumes/old",
+			"warning U007 1 named volume of Docker has no container that was seen: nothing sees the data once Docker stops | /var/lib/docker/volumes/old",
 		}},
 		{name: "who made containers", node: fromDocker, to: containerd, change: func(f *v1alpha1.Facts) {
 			runtimeOf(f, docker).Foreign = []v1alpha1.Container{

@@ -162,27 +162,3 @@ func (s *callScan) add(at place, script shell.Script, before int) {
 		s.out = append(s.out, c)
 	}
 }
-
-// line returns a line as it is told: without what may be a secret, and short.
-func (p place) line(n int) string {
-	lines := p.masked()
-	if n < 1 || n > len(lines) {
-		return ""
-	}
-	words := strings.Fields(lines[n-1])
-	masked := edit.MaskArgs(words)
-	for i, w := range masked {
-		name, _, assigned := strings.Cut(w, "=")
-		switch {
-		case assigned && !strings.HasPrefix(w, "-") && !strings.ContainsAny(name, "/:"):
-			masked[i] = edit.MaskEnviron(w)
-		case i > 0 && (words[i-1] == "-u" || words[i-1] == "--user" || words[i-1] == "-p" || words[i-1] == "--password") && slices.ContainsFunc(words, func(w string) bool { return shell.Base(w) == "curl" }):
-			masked[i] = strings.Repeat(string(rune(v1alpha1.MaskByte)), len(w))
-		}
-	}
-	out := strings.Join(masked, " ")
-	if len(out) > maxCallText {
-		out = strings.ToValidUTF8(out[:maxCallText], "") + "…"
-	}
-	return out
-}
