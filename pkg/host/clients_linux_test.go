@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -299,4 +301,50 @@ func FuzzReadPeers(f *testing.F) {
 			t.Fatal("a peer without a number")
 		}
 	})
+}
+
+func TestOnLastThread(t *testing.T) {
+	// With one processor idle threads are taken again and again, the main one among them.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	seen := map[int]bool{}
+	for range 300 {
+		onLastThread(func() {
+			if id := unix.Gettid(); id == unix.Getpid() || seen[id] {
+				t.Errorf("thread %d, of process %d, after %d others", id, unix.Getpid(), len(seen))
+			} else {
+				seen[id] = true
+			}
+		})
+	}
+	if len(seen) != 300 {
+		t.Errorf("%d threads", len(seen))
+	}
+}
+
+// A link of a process leads through its own root and not through this one's.
+func TestSeenInAnotherRoot(t *testing.T) {
+	dir := shortDir(t)
+	if err := os.MkdirAll(filepath.Join(dir, "proc/7"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "new/run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"proc/7/root": filepath.Join(dir, "new"), "new/link.sock": "/run/docker.sock", "new/away.sock": "/../../etc/passwd"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	socket := filepath.Join(dir, "new/run/docker.sock")
+	listen(t, "unix", socket)
+	clients := linuxClients{procs: linuxProcs{root: filepath.Join(dir, "proc")}}
+	bound := boundAt([]string{socket})
+	for path, want := range map[string]string{"/run/docker.sock": socket, "/link.sock": socket, "/away.sock": "", "/absent.sock": "", "relative.sock": ""} {
+		if have := clients.seen(7, path, bound); have != want {
+			t.Errorf("%s leads to %q", path, have)
+		}
+	}
+	if have := clients.seen(8, "/run/docker.sock", bound); have != "" {
+		t.Errorf("of a process that isn't there: %q", have)
+	}
 }
