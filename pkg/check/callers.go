@@ -152,9 +152,11 @@ func scripts(n *node) []v1alpha1.Finding {
 		for _, c := range calls(n, d.Name, func(c v1alpha1.RuntimeCall) bool {
 			return c.Kind == v1alpha1.CallCron || c.Kind == v1alpha1.CallUnit && inUse(n, c)
 		}) {
-			told[at(c)] = true
+			told[place(c.Path, c.Line)] = true
 		}
-		of := calls(n, d.Name, func(c v1alpha1.RuntimeCall) bool { return c.Kind == v1alpha1.CallScript && !told[at(c)] })
+		of := calls(n, d.Name, func(c v1alpha1.RuntimeCall) bool {
+			return c.Kind == v1alpha1.CallScript && !told[place(c.Path, c.Line)]
+		})
 		if len(of) > 0 {
 			out = append(out, shown(warn("change them to what the target has, or remove them", "%s %s, %s: they fail from then on", number(len(of), "line of scripts calls", "lines of scripts call"), d.Name, fateOf(n, d.Name)), evidence(of)...)...)
 		}
@@ -166,13 +168,11 @@ func scripts(n *node) []v1alpha1.Finding {
 	return out
 }
 
-func at(c v1alpha1.RuntimeCall) string { return fmt.Sprintf("%s:%d", c.Path, c.Line) }
-
 // evidence shows calls with their lines, each line once.
 func evidence(list []v1alpha1.RuntimeCall) []string {
 	var out []string
 	for _, c := range list {
-		s := at(c)
+		s := place(c.Path, c.Line)
 		if c.Text != "" {
 			s += ": " + c.Text
 		}

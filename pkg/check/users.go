@@ -152,10 +152,11 @@ func client(n *node, c v1alpha1.Client) string {
 	if c.Connections > 1 {
 		name += fmt.Sprintf(", %d connections", c.Connections)
 	}
-	return fmt.Sprintf("%s (process %d, %s)", place(n, c), c.Process.PID, name)
+	return fmt.Sprintf("%s (process %d, %s)", home(n, c), c.Process.PID, name)
 }
 
-func place(n *node, c v1alpha1.Client) string {
+// home is the pod, container or unit of a client.
+func home(n *node, c v1alpha1.Client) string {
 	switch {
 	case c.Pod != "":
 		return "pod " + c.Pod
