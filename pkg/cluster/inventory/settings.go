@@ -114,7 +114,7 @@ func (r *reader) node(n *corev1.Node) workload.Node {
 	}
 	return workload.Node{
 		Addresses: addresses,
-		Name: r.words.one(n.Name), RuntimeVersion: r.words.one(n.Status.NodeInfo.ContainerRuntimeVersion), KubeletVersion: r.words.one(n.Status.NodeInfo.KubeletVersion),
+		Name:      r.words.one(n.Name), RuntimeVersion: r.words.one(n.Status.NodeInfo.ContainerRuntimeVersion), KubeletVersion: r.words.one(n.Status.NodeInfo.KubeletVersion),
 		CRISocket: r.words.one(n.Annotations[cluster.KubeadmSocketAnnotation]), ControlPlane: cluster.ControlPlane(n),
 		Windows: n.Status.NodeInfo.OperatingSystem == "windows",
 	}
