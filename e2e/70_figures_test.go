@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // circuit passes through every ordered pair of the three runtimes once and ends where it began.
@@ -61,6 +65,7 @@ func TestFigures(t *testing.T) {
 				continue
 			}
 			of.plugin, of.hand = append(of.plugin, p), append(of.hand, h)
+			of.addActs(acts(t, plugin))
 			t.Logf("%d. %s: by plugin %s, by hand %s", round, name, p, h)
 		}
 	}
@@ -82,6 +87,40 @@ func TestFigures(t *testing.T) {
 type pairFigures struct {
 	plugin, hand   []figures
 	requests, sent int64
+	// acts are the times of each of the node's own acts, in the order in which they came.
+	acts  map[string][]time.Duration
+	order []string
+}
+
+func (f *pairFigures) addActs(lines []v1alpha1.Progress) {
+	if f.acts == nil {
+		f.acts = map[string][]time.Duration{}
+	}
+	for _, line := range lines {
+		if line.Took == 0 {
+			continue
+		}
+		if !slices.Contains(f.order, line.Step) {
+			f.order = append(f.order, line.Step)
+		}
+		f.acts[line.Step] = append(f.acts[line.Step], line.Took)
+	}
+}
+
+// acts are what the node's last run reported.
+func acts(t *testing.T, n *bed.Node) []v1alpha1.Progress {
+	t.Helper()
+	out := n.Sh(t, "cat $(ls -t "+bed.RunsDir+"/*/progress.jsonl | head -n 1)")
+	var lines []v1alpha1.Progress
+	for d := json.NewDecoder(strings.NewReader(out)); ; {
+		var line v1alpha1.Progress
+		if err := d.Decode(&line); errors.Is(err, io.EOF) {
+			return lines
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
 }
 
 // tabulate prints the medians and their ratios.
@@ -111,6 +150,18 @@ func tabulate(circuit []string, measured map[string]*pairFigures) string {
 		fmt.Fprintf(w, "\tAPI requests, KiB sent\t%d, %d\t\t\t\n", of.requests, of.sent/1024)
 	}
 	_ = w.Flush() // to memory
+	fmt.Fprintln(&out, "\nThe node's own acts:")
+	for i, to := range circuit[1:] {
+		of := measured[circuit[i]+" → "+to]
+		fmt.Fprintf(&out, "%s → %s:", circuit[i], to)
+		for _, step := range of.order {
+			took := slices.Sorted(slices.Values(of.acts[step]))
+			if middle := took[len(took)/2]; middle >= 10*time.Millisecond {
+				fmt.Fprintf(&out, " %s %.2f s,", step, middle.Seconds())
+			}
+		}
+		fmt.Fprintln(&out)
+	}
 	return out.String()
 }
 

@@ -16,7 +16,8 @@ import (
 
 // Rule is one thing that is looked at.
 type Rule struct {
-	// ID is stable: N… about the node, K… about the kubelet, R… about the runtimes.
+	// ID is stable: N… about the node, K… about the kubelet, R… about the runtimes, H… about
+	// the system and configuration that they stand on.
 	ID string
 	// Title says in a few words what holds where the rule has nothing to say.
 	Title string
@@ -34,6 +35,8 @@ type rule struct {
 type node struct {
 	f *v1alpha1.Facts
 	v kubelet.View
+	// config is what the kubelet goes by.
+	config kubelet.Configuration
 	// from serves the kubelet; empty when its endpoint belongs to no runtime that we know.
 	from v1alpha1.RuntimeName
 	to   runtimes.Description
@@ -61,7 +64,7 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 	if err != nil {
 		return []v1alpha1.Finding{{ID: "R001", Severity: v1alpha1.SeverityError, Message: err.Error(), Node: f.Node}}
 	}
-	n := &node{f: f, v: v, from: runtimes.Serving(v), to: d}
+	n := &node{f: f, v: v, config: kubelet.Configure(f), from: runtimes.Serving(v), to: d}
 	if n.from == to {
 		return nil
 	}
@@ -95,7 +98,7 @@ func Sort(in []v1alpha1.Finding) []v1alpha1.Finding {
 }
 
 func rules() []rule {
-	return slices.Concat(nodeRules(), kubeletRules(), runtimeRules())
+	return slices.Concat(nodeRules(), kubeletRules(), runtimeRules(), hostRules())
 }
 
 func stop(hint, format string, args ...any) []v1alpha1.Finding {

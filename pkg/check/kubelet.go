@@ -13,7 +13,7 @@ func kubeletRules() []rule {
 	return []rule{
 		{Rule{
 			"K001", "the kubelet follows files that its installer leaves alone",
-			"Some installers run the kubelet inside a process of their own and write its endpoint anew at each start. There the installer's own option changes the runtime.",
+			"k3s, RKE2, k0s and MicroK8s run the kubelet inside a process of their own and write its endpoint anew at each start, RKE1 runs it in a container of Docker, and minikube and sealos write it anew by their own tools. There the installer's own option changes the runtime.",
 		}, installer},
 		{Rule{
 			"K002", "the kubelet speaks to its runtime over CRI",
@@ -58,7 +58,20 @@ func installer(n *node) []v1alpha1.Finding {
 	if n.v.Installer == kubelet.Unknown {
 		return shown(stop("tell us how the kubelet is started", "how the kubelet was installed isn't recognised"), n.v.Why)
 	}
-	return shown(stop(hint, "the node was installed by %s, whose kubelet doesn't follow files", n.v.Installer), n.v.Why)
+	return shown(stop(hint, "the node was installed by %s, whose kubelet doesn't follow files", properName(n.v.Installer)), n.v.Why)
+}
+
+// properName is how an installer writes itself.
+func properName(i kubelet.Installer) string {
+	switch i {
+	case kubelet.RKE1:
+		return "RKE (RKE1)"
+	case kubelet.RKE2:
+		return "RKE2"
+	case kubelet.MicroK8s:
+		return "MicroK8s"
+	}
+	return string(i)
 }
 
 func dockershim(n *node) []v1alpha1.Finding {

@@ -1,16 +1,18 @@
 package check
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 func nodeRules() []rule {
 	return []rule{
 		{Rule{
 			"N001", "the system is mutable and runs systemd",
-			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime.",
+			"The switch is made of files below /etc and of systemd units. A system that mounts /usr read-only or rebuilds /etc from an image would lose it; there the image's own tools change the runtime. Named are Flatcar, Fedora and Red Hat CoreOS, Bottlerocket, Talos, Container-Optimized OS, Ubuntu Core, SLE Micro and MicroOS, NixOS, Kairos and what OSTree booted; others are found by their read-only /usr or /etc.",
 		}, mutable},
 		{Rule{
 			"N002", "the node is no control plane node",
@@ -26,11 +28,11 @@ func nodeRules() []rule {
 		}, room},
 		{Rule{
 			"N005", "SELinux leaves the switch alone",
-			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need.",
+			"Files that are written anew get the label of their directory, as intended. Binaries and stores of the target outside the usual directories lack the labels that containers need. CRI-O confines containers where the system has SELinux, containerd with enable_selinux and Docker with selinux-enabled: what the runtimes do differently is told.",
 		}, selinux},
 		{Rule{
 			"N006", "the kubelet accepts the node's cgroup version",
-			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false: the restart that a switch needs would be its last.",
+			"From 1.35 on a kubelet refuses to start on cgroup v1 unless failCgroupV1 is false, from 1.31 on where it is true: the restart that a switch needs would be its last.",
 		}, cgroupVersion},
 		{Rule{
 			"N007", "everything could be looked at",
@@ -40,30 +42,56 @@ func nodeRules() []rule {
 }
 
 func mutable(n *node) []v1alpha1.Finding {
-	switch m := n.f.Machine; {
+	const hint = "change the runtime in the system's image or by its vendor's tools"
+	m := n.f.Machine
+	name := nameOf(m)
+	if family := immutable(m); family != "" && !strings.Contains(strings.ToLower(name), strings.ToLower(family)) {
+		name += " (" + family + ")"
+	}
+	switch {
+	case immutable(m) != "":
+		return stop(hint, "%s is an immutable system", name)
 	case m.SystemdVersion == 0:
 		return stop("change the runtime by the means of the system's own supervisor", "process 1 isn't systemd")
 	case m.ReadOnlyUsr:
-		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system: /usr or /etc is read-only", nameOf(m))
-	case immutable(m.OSID):
-		return stop("change the runtime in the system's image or by its vendor's tools", "%s is an immutable system", nameOf(m))
+		return stop(hint, "%s is an immutable system: /usr or /etc is read-only", name)
 	}
 	return nil
 }
 
-func nameOf(m v1alpha1.MachineInfo) string {
-	if m.OSName != "" {
-		return m.OSName
-	}
-	return m.OSID
-}
+func nameOf(m v1alpha1.MachineInfo) string { return cmp.Or(m.OSName, m.OSID, "the system") }
 
-func immutable(id string) bool {
-	switch id {
-	case "flatcar", "coreos", "fedora-coreos", "rhcos", "bottlerocket", "talos", "cos":
-		return true
+// immutable names the system that is built as an image, by its os-release or by how it was booted; empty for others.
+func immutable(m v1alpha1.MachineInfo) string {
+	switch m.OSID {
+	case "flatcar":
+		return "Flatcar"
+	case "coreos", "fedora-coreos":
+		return "CoreOS"
+	case "rhcos", "scos":
+		return "Red Hat CoreOS"
+	case "bottlerocket":
+		return "Bottlerocket"
+	case "talos":
+		return "Talos"
+	case "cos":
+		return "Container-Optimized OS"
+	case "ubuntu-core":
+		return "Ubuntu Core"
+	case "opensuse-microos", "microos", "sle-micro", "sl-micro", "suse-microos":
+		return "SLE Micro or MicroOS"
+	case "nixos":
+		return "NixOS"
+	case "kairos":
+		return "Kairos"
 	}
-	return false
+	switch {
+	case m.OSVariant == "coreos":
+		return "CoreOS"
+	case m.OSTree:
+		return "OSTree"
+	}
+	return ""
 }
 
 func controlPlane(n *node) []v1alpha1.Finding {
@@ -95,7 +123,15 @@ func selinux(n *node) []v1alpha1.Finding {
 	if s.StoreRoot != "" {
 		return shown(stop("label it as "+n.to.Store+" is (semanage fcontext -e)", "SELinux is enforcing and %s keeps its store where it gets no label for containers", n.to.Name), s.StoreRoot)
 	}
-	return warn("watch for denials after the switch (ausearch -m avc)", "SELinux is enforcing: pods run with the labels that %s gives them, containerd gives none unless enable_selinux is set", n.to.Name)
+	now := runtimes.Labels(n.f, n.from)
+	switch next := runtimes.Labels(n.f, n.to.Name) || runtimes.CarriesLabels(n.f, n.from, n.to.Name); {
+	case now && !next:
+		how := map[v1alpha1.RuntimeName]string{v1alpha1.Containerd: "set enable_selinux = true in containerd's configuration", v1alpha1.Docker: `set "selinux-enabled": true in daemon.json`, v1alpha1.CRIO: "remove selinux = false from CRI-O's configuration"}[n.to.Name]
+		return warn(how, "SELinux is enforcing and confines containers now; %s gives them no labels", n.to.Name)
+	case !now && next:
+		return warn("watch for denials after the switch (ausearch -m avc), first of all of hostPath volumes", "SELinux is enforcing and %s confines containers, which the runtime that is left doesn't", n.to.Name)
+	}
+	return nil
 }
 
 func usualPlace(binary string) bool {
@@ -108,13 +144,14 @@ func usualPlace(binary string) bool {
 }
 
 func cgroupVersion(n *node) []v1alpha1.Finding {
-	if n.f.Machine.CgroupVersion != 1 || n.v.Minor < 35 {
+	if n.f.Machine.CgroupVersion != 1 || n.v.Minor < 31 {
 		return nil
 	}
-	if value, ok := kubeletField(n, "failCgroupV1"); ok && value == "false" {
+	value, file, line, ok := n.config.Get("fail-cgroupv1", "failCgroupV1")
+	if fails := n.v.Minor >= 35; ok && value == "false" || !ok && !fails {
 		return nil
 	}
-	return shown(stop("move the node to cgroup v2, or set failCgroupV1: false", "kubelet %s refuses to start on cgroup v1", n.v.Version), n.v.ConfigFile)
+	return shown(stop("move the node to cgroup v2, or set failCgroupV1: false", "kubelet %s refuses to start on cgroup v1", n.v.Version), place(cmp.Or(file, n.v.ConfigFile), line))
 }
 
 func lookedAt(n *node) []v1alpha1.Finding {

@@ -46,7 +46,7 @@ func runtimeRules() []rule {
 		}, answers},
 		{Rule{
 			"R009", "the target's parts fit together",
-			"cri-dockerd asks for a minimum of Docker's API and dockerd refuses clients that are too old; CRI-O is released with Kubernetes and supports the kubelet of its own and two neighbouring minors.",
+			"cri-dockerd asks for a minimum of Docker's API and dockerd refuses clients that are too old; CRI-O is released with Kubernetes and supports the kubelet of its own and two neighbouring minors; containerd's project names the patches that it tests with each kubelet.",
 		}, parts},
 		{Rule{
 			"R010", "Docker's other users are known",

@@ -115,6 +115,17 @@ func (g *gatherer) runtime(ctx context.Context, d runtimes.Description) v1alpha1
 		out.Foreign = foreign
 		return nil
 	})
+	group.Go(func() error {
+		// One that dockerd started for itself listens elsewhere.
+		if len(processes) > 0 && len(out.Sockets) > 0 {
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			announced, err := g.m.Stores.Deprecations(ctx, d.Name)
+			g.problem("deprecation warnings of "+string(d.Name), err)
+			out.Deprecations = announced
+		}
+		return nil
+	})
 	_ = group.Wait() // failures are problems, not errors
 	return out
 }
@@ -167,6 +178,7 @@ func (g *gatherer) contents(ctx context.Context, r host.Runtime, out *v1alpha1.R
 			}
 		}
 	}
-	out.StorePath, out.StoreBytes, err = r.ImageFs(ctx)
+	store, err := r.ImageFs(ctx)
+	out.StorePath, out.StoreBytes, out.StoreInodes = store.Path, store.Bytes, store.Inodes
 	g.problem("image store of "+string(out.Name), err)
 }

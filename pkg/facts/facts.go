@@ -62,6 +62,7 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	g.configured(ctx)
 	g.health(ctx)
 	g.filesystems()
+	g.networks()
 	g.journal()
 	g.sort()
 	return f, ctx.Err()
@@ -130,7 +131,8 @@ func (g *gatherer) filesystems() {
 		paths = append(paths, view.RootDir)
 	}
 	for _, d := range runtimes.All() {
-		paths = append(paths, d.Store)
+		s, _ := d.ReadSettings(g.facts)
+		paths = append(paths, d.Store, s.StoreRoot)
 	}
 	for _, r := range g.facts.Runtimes {
 		paths = append(paths, r.StorePath)
@@ -155,6 +157,7 @@ func (g *gatherer) sort() {
 	slices.SortFunc(f.Files, func(a, b v1alpha1.File) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.Dirs, func(a, b v1alpha1.Dir) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.Units, func(a, b v1alpha1.Unit) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(f.Networks, func(a, b v1alpha1.Network) int { return cmp.Compare(a.Path, b.Path) })
 	slices.Sort(f.Modules)
 	slices.Sort(f.Problems)
 }

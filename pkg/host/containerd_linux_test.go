@@ -35,6 +35,7 @@ type containerdServer struct {
 	blobs  map[string][]byte
 	labels map[string]message // of blobs
 	view   message            // the mount of a view
+	server message            // what introspection says of the daemon
 }
 
 func (s *containerdServer) answer(method, namespace string, q message) (message, error) {
@@ -49,6 +50,10 @@ func (s *containerdServer) answer(method, namespace string, q message) (message,
 		return message(nil).withSub(1, message(nil).text(1, "b1").withSub(2, labels).text(3, "golang")).withSub(1, message(nil).text(1, "b2")), nil
 	case "/containerd.services.tasks.v1.Tasks/List":
 		return message(nil).withSub(1, message(nil).text(2, "b1").withNumber(4, 2)).withSub(1, message(nil).text(2, "b2").withNumber(4, 3)), nil
+	case "/containerd.services.introspection.v1.Introspection/Server":
+		if s.server != nil {
+			return s.server, nil
+		}
 	case "/containerd.services.images.v1.Images/Get":
 		if target, ok := s.images[q.string(1)]; ok {
 			return message(nil).withSub(1, message(nil).text(1, q.string(1)).withSub(3, target)), nil

@@ -74,7 +74,7 @@ func (r *containerdOnly) Pull(_ context.Context, ref string, _ *v1alpha1.Registr
 	return "", fmt.Errorf("pulling %s: %w", ref, errNoCRI)
 }
 
-func (r *containerdOnly) ImageFs(context.Context) (string, int64, error) { return "", 0, errNoCRI }
+func (r *containerdOnly) ImageFs(context.Context) (ImageStore, error) { return ImageStore{}, errNoCRI }
 
 func (r *containerdOnly) Load(ctx context.Context, archive io.Reader) error {
 	return importContainerd(ctx, r.socket, archive)

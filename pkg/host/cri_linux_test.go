@@ -81,7 +81,7 @@ func (s *criServer) PullImage(_ context.Context, r *cri.PullImageRequest) (*cri.
 
 func (s *criServer) ImageFsInfo(context.Context, *cri.ImageFsInfoRequest) (*cri.ImageFsInfoResponse, error) {
 	return &cri.ImageFsInfoResponse{ImageFilesystems: []*cri.FilesystemUsage{
-		{FsId: &cri.FilesystemIdentifier{Mountpoint: "/store"}, UsedBytes: &cri.UInt64Value{Value: 9}},
+		{FsId: &cri.FilesystemIdentifier{Mountpoint: "/store"}, UsedBytes: &cri.UInt64Value{Value: 9}, InodesUsed: &cri.UInt64Value{Value: 4}},
 	}}, nil
 }
 
@@ -142,8 +142,8 @@ func TestCRI(t *testing.T) {
 			if diff := cmp.Diff(wantPods, pods); diff != "" {
 				t.Error(diff)
 			}
-			if path, used, err := r.ImageFs(t.Context()); err != nil || path != "/store" || used != 9 {
-				t.Errorf("%s %d %v", path, used, err)
+			if store, err := r.ImageFs(t.Context()); err != nil || store != (ImageStore{Path: "/store", Bytes: 9, Inodes: 4}) {
+				t.Errorf("%+v %v", store, err)
 			}
 		})
 	}

@@ -182,16 +182,18 @@ func (r *criRuntime) Pull(ctx context.Context, ref string, auth *v1alpha1.Regist
 	return answer.GetImageRef(), nil
 }
 
-func (r *criRuntime) ImageFs(ctx context.Context) (path string, used int64, err error) {
+func (r *criRuntime) ImageFs(ctx context.Context) (ImageStore, error) {
+	var out ImageStore
 	answer, err := r.images.ImageFsInfo(ctx, &cri.ImageFsInfoRequest{})
 	if err != nil {
-		return "", 0, r.wrap("asking for the image store", err)
+		return out, r.wrap("asking for the image store", err)
 	}
 	for _, fs := range answer.GetImageFilesystems() {
-		if path == "" {
-			path = fs.GetFsId().GetMountpoint()
+		if out.Path == "" {
+			out.Path = fs.GetFsId().GetMountpoint()
 		}
-		used += int64(fs.GetUsedBytes().GetValue())
+		out.Bytes += int64(fs.GetUsedBytes().GetValue())
+		out.Inodes += int64(fs.GetInodesUsed().GetValue())
 	}
-	return path, used, nil
+	return out, nil
 }

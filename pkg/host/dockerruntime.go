@@ -178,20 +178,20 @@ func dockerAuth(auth v1alpha1.RegistryAuth, host string) string {
 	return base64.URLEncoding.EncodeToString(text)
 }
 
-func (r *dockerRuntime) ImageFs(ctx context.Context) (path string, used int64, err error) {
+func (r *dockerRuntime) ImageFs(ctx context.Context) (ImageStore, error) {
 	var info struct {
 		DockerRootDir string `json:"DockerRootDir"`
 	}
 	if err := r.client.get(ctx, "/info", nil, &info); err != nil {
-		return "", 0, err
+		return ImageStore{}, err
 	}
 	var usage struct {
 		LayersSize int64 `json:"LayersSize"`
 	}
 	if err := r.client.get(ctx, "/system/df", url.Values{"type": {"image"}}, &usage); err != nil {
-		return info.DockerRootDir, 0, err
+		return ImageStore{Path: info.DockerRootDir}, err
 	}
-	return info.DockerRootDir, usage.LayersSize, nil
+	return ImageStore{Path: info.DockerRootDir, Bytes: usage.LayersSize}, nil
 }
 
 func (r *dockerRuntime) Load(ctx context.Context, archive io.Reader) error {

@@ -141,6 +141,7 @@ func (linuxFiles) Filesystem(path string) (v1alpha1.Filesystem, error) {
 		out.Inodes, out.FreeInodes = int64(vfs.Files), int64(vfs.Ffree)
 		out.ReadOnly = vfs.Flags&unix.ST_RDONLY != 0
 		out.NoExec = vfs.Flags&unix.ST_NOEXEC != 0
+		out.NoFileTypes = noFileTypes(at)
 		return out, nil
 	}
 }

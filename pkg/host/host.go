@@ -131,9 +131,15 @@ type Runtime interface {
 	Images(ctx context.Context) ([]v1alpha1.Image, error)
 	// Pull pulls ref with one credential (nil: anonymous) and returns the image's ID.
 	Pull(ctx context.Context, ref string, auth *v1alpha1.RegistryAuth) (string, error)
-	// ImageFs says where the image store is and how many bytes it uses.
-	ImageFs(ctx context.Context) (path string, used int64, err error)
+	// ImageFs says where the image store is and what it uses.
+	ImageFs(ctx context.Context) (ImageStore, error)
 	Close() error
+}
+
+// ImageStore is where a runtime keeps images, and what they use there; 0 inodes where the runtime doesn't count them.
+type ImageStore struct {
+	Path          string
+	Bytes, Inodes int64
 }
 
 // Loader is what a Runtime has that takes images in as an archive: Docker, which knows mirrors for one registry only, and a
@@ -211,6 +217,9 @@ type HTTP interface {
 type Stores interface {
 	// Foreign returns the containers in that runtime that Kubernetes does not own.
 	Foreign(ctx context.Context, runtime v1alpha1.RuntimeName) ([]v1alpha1.Container, error)
+	// Deprecations returns what that runtime's daemon, which must be running, says will go. One that doesn't tell such
+	// things has none, without error.
+	Deprecations(ctx context.Context, runtime v1alpha1.RuntimeName) ([]v1alpha1.Deprecation, error)
 	// Image opens an image of that runtime's store for reading as a registry would give it; ErrNotExist when the store
 	// doesn't have it. What must be laid out on disk for that goes below scratch, a directory of the caller.
 	Image(ctx context.Context, runtime v1alpha1.RuntimeName, ref, scratch string) (*StoredImage, error)

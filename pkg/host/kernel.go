@@ -34,13 +34,16 @@ func (k linuxKernel) Info() (v1alpha1.MachineInfo, error) {
 	}
 	out.Kernel = unix.ByteSliceToString(uts.Release[:])
 	release := osRelease()
-	out.OSID, out.OSVersion, out.OSName = release["ID"], release["VERSION_ID"], release["PRETTY_NAME"]
+	out.OSID, out.OSVersion, out.OSName, out.OSVariant = release["ID"], release["VERSION_ID"], release["PRETTY_NAME"], release["VARIANT_ID"]
+	_, err := os.Lstat("/run/ostree-booted")
+	out.OSTree = err == nil
 	if conn, err := k.units.connect(); err == nil {
 		out.SystemdVersion = managerVersion(conn)
 	}
 	out.CgroupVersion = cgroupVersion()
 	out.SELinux = selinux()
 	out.ReadOnlyUsr = readOnly("/usr") || readOnly("/etc")
+	out.AppArmor = appArmor("/")
 	return out, nil
 }
 

@@ -36,8 +36,8 @@ func (s linuxStores) store(ctx context.Context) string {
 	}
 	defer func() { _ = r.Close() }()
 	// It names the directory of its driver's images.
-	if path, _, err := r.ImageFs(ctx); err == nil && filepath.Base(path) == "overlay-images" {
-		return filepath.Dir(path)
+	if store, err := r.ImageFs(ctx); err == nil && filepath.Base(store.Path) == "overlay-images" {
+		return filepath.Dir(store.Path)
 	}
 	return crioStore
 }

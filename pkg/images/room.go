@@ -36,11 +36,11 @@ type room struct {
 
 // measure looks how much room there is and how large the old runtime says that its images are.
 func (s *stager) measure(ctx context.Context) (*room, error) {
-	store, _, err := s.target.ImageFs(ctx)
-	if err != nil || store == "" {
-		store = "/var/lib"
+	store, err := s.target.ImageFs(ctx)
+	if err != nil || store.Path == "" {
+		store.Path = "/var/lib"
 	}
-	fs, err := s.m.Files.Filesystem(store)
+	fs, err := s.m.Files.Filesystem(store.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *stager) measure(ctx context.Context) (*room, error) {
 	if fs.FreeBytes < floor {
 		floor = fs.FreeBytes / 2
 	}
-	r := &room{files: s.m.Files, path: store, floor: floor, sizes: s.sizes(ctx), copies: 1}
+	r := &room{files: s.m.Files, path: store.Path, floor: floor, sizes: s.sizes(ctx), copies: 1}
 	if s.handsOver() {
 		r.copies = 3 // in the instance's store, as an archive and in the daemon's
 	}

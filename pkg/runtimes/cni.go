@@ -19,6 +19,16 @@ func cniBinDirs(d Description, f *v1alpha1.Facts) []string {
 	return slices.Concat(s.CNIBinDirs, []string{s.CNIConfDir})
 }
 
+// CNIConfDirs are the directories in which the runtimes on the node look for the network's configuration.
+func CNIConfDirs(f *v1alpha1.Facts) []string {
+	var out []string
+	for _, d := range All() {
+		s, _ := d.settings(f)
+		add(&out, path.Clean(s.CNIConfDir))
+	}
+	return out
+}
+
 // lacksPlugins reports whether the target's directories lack plugins that the source's have. Unknown listings count as
 // complete: an operator's own directories win.
 func lacksPlugins(f *v1alpha1.Facts, target, source []string) bool {

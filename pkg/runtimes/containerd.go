@@ -186,6 +186,9 @@ const (
 	ctdDiscard
 	ctdStream
 	ctdNRI
+	ctdContainerd
+	ctdEnableCDI
+	ctdAppArmorOff
 )
 
 // key returns where a value stands in a file of that version.
@@ -228,6 +231,12 @@ func (k ctdKey) key(version int, more ...string) []string {
 			return join(images, "discard_unpacked_layers")
 		}
 		return join(cri, "containerd", "discard_unpacked_layers")
+	case ctdContainerd:
+		return join(runtime, "containerd")
+	case ctdEnableCDI:
+		return join(runtime, "enable_cdi")
+	case ctdAppArmorOff:
+		return join(runtime, "disable_apparmor")
 	case ctdNRI:
 		return join([]string{"plugins", "io.containerd.nri.v1.nri"})
 	}
@@ -297,11 +306,11 @@ func (c ctdConfig) registryDirs() []string {
 	return nil
 }
 
-// disabled returns the file that disables the CRI plugin, if any does.
+// disabled returns the file that disables the CRI plugin, or one of the two that 2.0 made of it, if any does.
 func (c ctdConfig) disabled() (file *ctdFile, element string) {
 	for i := range c.files {
 		for _, id := range c.files[i].tree.strs("disabled_plugins") {
-			if id == "cri" || id == "io.containerd.grpc.v1.cri" {
+			if slices.Contains([]string{"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"}, id) {
 				return &c.files[i], id
 			}
 		}

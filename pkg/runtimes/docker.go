@@ -98,8 +98,20 @@ func dockerSettings(f *v1alpha1.Facts) (v1alpha1.Settings, []v1alpha1.Finding) {
 	if dirs, ok := cri.flag("cni-bin-dir"); ok {
 		s.CNIBinDirs = strings.Split(dirs, ",")
 	}
-	s.LogMaxBytes, s.LogMaxFiles = dockerLogs(j)
+	s.LogMaxBytes, s.LogMaxFiles = dockerLogs(cmd, j)
 	s.SELinux, _ = j.boolean("selinux-enabled")
+	if on, ok := cmd.flag("selinux-enabled"); ok {
+		s.SELinux = on == "true"
+	}
+	s.Ulimits = ulimits(cmd.values("default-ulimit"))
+	for _, r := range cmd.values("add-runtime") {
+		if name, binary, ok := strings.Cut(r, "="); ok && !usual(name) {
+			s.OCIRuntimes = append(s.OCIRuntimes, v1alpha1.OCIRuntime{Name: name, Path: binary})
+		}
+	}
+	if n, ok := cmd.flag("max-concurrent-downloads"); ok {
+		s.MaxConcurrentDownloads = int(number(n))
+	}
 	for _, name := range j.keys("default-ulimits") {
 		u := j.table("default-ulimits", name)
 		s.Ulimits = append(s.Ulimits, v1alpha1.Ulimit{Name: name, Soft: u.number("Soft"), Hard: u.number("Hard")})
@@ -168,10 +180,18 @@ func dockerSandbox(f *v1alpha1.Facts) string {
 
 // dockerProxies are those of the file, which win, or those of the unit.
 func dockerProxies(f *v1alpha1.Facts) []v1alpha1.Variable {
-	j := daemonJSON(f)
+	j, cmd := daemonJSON(f), dockerCommand(f)
 	var out []v1alpha1.Variable
 	file, _ := follow(f, dockerFile(f))
 	for _, p := range []struct{ key, name string }{{"http-proxy", "HTTP_PROXY"}, {"https-proxy", "HTTPS_PROXY"}, {"no-proxy", "NO_PROXY"}} {
+		if value, ok := cmd.flag(p.key); ok && value != "" {
+			v := v1alpha1.Variable{Name: p.name, Text: value, Content: text(value), Source: "--" + p.key}
+			if strings.Contains(value, string(rune(v1alpha1.MaskByte))) {
+				v.Content = nil // a password on a command line is told nowhere else
+			}
+			out = append(out, v)
+			continue
+		}
 		value := j.str("proxies", p.key)
 		if value == "" {
 			continue
@@ -192,9 +212,17 @@ func dockerProxies(f *v1alpha1.Facts) []v1alpha1.Variable {
 }
 
 // dockerLogs reads the limits of the json-file and local log drivers.
-func dockerLogs(j tree) (size int64, files int) {
-	files, _ = strconv.Atoi(j.str("log-opts", "max-file"))
-	s := strings.ToLower(j.str("log-opts", "max-size"))
+func dockerLogs(cmd argv, j tree) (size int64, files int) {
+	option := func(name string) string {
+		for _, o := range slices.Backward(cmd.values("log-opt")) {
+			if value, ok := strings.CutPrefix(o, name+"="); ok {
+				return value
+			}
+		}
+		return j.str("log-opts", name)
+	}
+	files, _ = strconv.Atoi(option("max-file"))
+	s := strings.ToLower(option("max-size"))
 	unit := int64(1)
 	for suffix, n := range map[string]int64{"k": 1 << 10, "m": 1 << 20, "g": 1 << 30} {
 		if rest, ok := strings.CutSuffix(s, suffix); ok {
@@ -229,35 +257,4 @@ func dockerRegistries(f *v1alpha1.Facts, r *registries) {
 		})
 	}
 	certTree(f, dockerCerts, r)
-}
-
-// dockerUntold are the operator's choices that Settings have no words for.
-func dockerUntold(f *v1alpha1.Facts, j tree) []v1alpha1.Finding {
-	x, _ := follow(f, dockerFile(f))
-	var out []v1alpha1.Finding
-	for _, k := range []struct{ key, what, hint string }{
-		{"authorization-plugins", "authorization plugins", "use admission control: without them the new runtime allows more"},
-		{"userns-remap", "user namespaces for all containers", "use hostUsers: false in the pods"},
-		{"cgroup-parent", "the parent cgroup", "set cgroupRoot in the kubelet's configuration"},
-		{"default-shm-size", "the default size of /dev/shm", "mount an emptyDir with medium Memory in the pods"},
-		{"no-new-privileges", "no-new-privileges for all containers", "set allowPrivilegeEscalation: false in the pods"},
-		{"hosts", "further addresses of Docker's API", "find their clients: they will get no answer"},
-		{"metrics-addr", "Docker's metrics", "point the monitoring at the new runtime's own metrics"},
-		{"storage-opts", "options of the storage driver", ""},
-		{"dns", "DNS servers of Docker's own networks", ""},
-		{"bip", "addresses of Docker's own network", ""},
-	} {
-		if v, ok := j.get(k.key); ok && v != false && v != "" {
-			out = append(out, at(warning(NotCarried, k.hint, "%s (%s) have no equal in other runtimes", k.what, k.key), x.Path, lineWith(x.Content, `"`+k.key+`"`)))
-		}
-	}
-	if d := j.str("log-driver"); d != "" && d != "json-file" && d != "local" {
-		out = append(out, at(warning(NotCarried, "collect logs from /var/log/pods", "the log driver %s has no equal in other runtimes: they write files", d), x.Path, lineWith(x.Content, `"log-driver"`)))
-	}
-	for _, name := range j.keys("runtimes") {
-		if args := j.strs("runtimes", name, "runtimeArgs"); len(args) > 0 {
-			out = append(out, at(warning(NotCarried, "wrap the binary in a script", "the arguments of the OCI runtime %s can't be carried", name), x.Path, lineWith(x.Content, `"runtimeArgs"`)))
-		}
-	}
-	return out
 }

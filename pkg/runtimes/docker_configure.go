@@ -150,7 +150,7 @@ func (e *dockerEdit) matchLimits(s v1alpha1.Settings) {
 	if _, ok := e.json.get("max-concurrent-downloads"); !ok && s.MaxConcurrentDownloads > 0 {
 		e.set("concurrent downloads", "max-concurrent-downloads", s.MaxConcurrentDownloads)
 	}
-	if size, _ := dockerLogs(e.json); size == 0 {
+	if size, _ := dockerLogs(e.cmd, e.json); size == 0 {
 		e.c.note(warning(NotCarried, `set "log-opts": {"max-size": …, "max-file": …} in daemon.json`, "Docker keeps the logs of containers without a limit: the kubelet doesn't rotate them there"))
 	}
 	if s.PidsLimit > 0 {

@@ -56,3 +56,16 @@ SystemdCgroup = true
 		})
 	}
 }
+
+// TestEnablesWhatMakesCRI: from 2.0 on the CRI plugin is three, and each of them may be disabled by its own name.
+func TestEnablesWhatMakesCRI(t *testing.T) {
+	for _, id := range []string{"io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"} {
+		f := factsOf(t, map[string]string{"containerd": "2.2.9"}, map[string]string{
+			containerdConfig: "version = 3\ndisabled_plugins = ['" + id + "', 'io.containerd.snapshotter.v1.btrfs']\n",
+		})
+		files, findings := configure(t, v1alpha1.Containerd, f, v1alpha1.Settings{})
+		if !strings.Contains(ids(findings), "fixable "+CRIDisabled) || strings.Contains(files[containerdConfig], "'"+id+"'") || !strings.Contains(files[containerdConfig], "v1.btrfs") {
+			t.Errorf("%s: %s\n%s", id, ids(findings), files[containerdConfig])
+		}
+	}
+}

@@ -93,6 +93,12 @@ func Before(version, other string) bool {
 	return before(version, r[0], r[1], r[2])
 }
 
+// SameMinor reports whether two versions are patches of one release.
+func SameMinor(version, other string) bool {
+	a, b := release(version), release(other)
+	return a[0] == b[0] && a[1] == b[1]
+}
+
 // Minor returns a version's minor.
 func Minor(version string) int { return minor(version) }
 

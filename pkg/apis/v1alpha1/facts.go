@@ -27,6 +27,8 @@ type Facts struct {
 	Dirs []Dir `json:"dirs"`
 	// Filesystems are the file systems behind the runtimes' stores, the kubelet's root and our own directory.
 	Filesystems []Filesystem `json:"filesystems"`
+	// Networks are the configurations of CNI in the runtimes' directories, sorted by path.
+	Networks []Network `json:"networks,omitempty"`
 	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.
 	Modules []string          `json:"modules"`
 	Sysctls map[string]string `json:"sysctls"`
@@ -39,11 +41,15 @@ type Facts struct {
 
 // MachineInfo is the node below Kubernetes.
 type MachineInfo struct {
-	Architecture   string `json:"architecture"` // as GOARCH
-	Kernel         string `json:"kernel"`
-	OSID           string `json:"osID"`           // os-release ID
-	OSVersion      string `json:"osVersion"`      // os-release VERSION_ID
-	OSName         string `json:"osName"`         // os-release PRETTY_NAME
+	Architecture string `json:"architecture"` // as GOARCH
+	Kernel       string `json:"kernel"`
+	OSID         string `json:"osID"`      // os-release ID
+	OSVersion    string `json:"osVersion"` // os-release VERSION_ID
+	OSName       string `json:"osName"`    // os-release PRETTY_NAME
+	// OSVariant is os-release VARIANT_ID: Fedora CoreOS is Fedora by its ID.
+	OSVariant string `json:"osVariant,omitempty"`
+	// OSTree says that the system was booted from an image by OSTree (/run/ostree-booted).
+	OSTree         bool   `json:"osTree,omitempty"`
 	SystemdVersion int    `json:"systemdVersion"` // 0: PID 1 isn't systemd
 	CgroupVersion  int    `json:"cgroupVersion"`  // 1 or 2
 	SELinux        string `json:"selinux"`        // "", "permissive", "enforcing"
@@ -52,6 +58,8 @@ type MachineInfo struct {
 	Boot string `json:"boot"`
 	// ReadOnlyUsr says that /usr is mounted read-only or /etc is not writable: an immutable system.
 	ReadOnlyUsr bool `json:"readOnlyUsr,omitempty"`
+	// AppArmor is nil where the kernel has none.
+	AppArmor *AppArmor `json:"appArmor,omitempty"`
 }
 
 // KubeletInfo is the running kubelet.
@@ -100,6 +108,10 @@ type RuntimeInfo struct {
 	// StoreBytes is what its image store uses, in bytes; StorePath where it is.
 	StoreBytes int64  `json:"storeBytes,omitempty"`
 	StorePath  string `json:"storePath,omitempty"`
+	// StoreInodes is how many inodes its image store uses; 0 where the runtime doesn't count them.
+	StoreInodes int64 `json:"storeInodes,omitempty"`
+	// Deprecations are what the running daemon says will go; only containerd (1.6.27, 1.7.12 and later) tells.
+	Deprecations []Deprecation `json:"deprecations,omitempty"`
 }
 
 // Installed reports whether the runtime's daemon binary was found.
@@ -241,6 +253,8 @@ type Filesystem struct {
 	FreeInodes int64  `json:"freeInodes"`
 	ReadOnly   bool   `json:"readOnly,omitempty"`
 	NoExec     bool   `json:"noExec,omitempty"`
+	// NoFileTypes: its directories don't tell the types of their entries (XFS made with ftype=0), which overlay needs.
+	NoFileTypes bool `json:"noFileTypes,omitempty"`
 }
 
 // File returns the file at path and whether Facts looked at it.

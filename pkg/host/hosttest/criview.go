@@ -181,17 +181,16 @@ func (r *remote) Pull(ctx context.Context, ref string, auth *v1alpha1.RegistryAu
 	})
 }
 
-func (r *remote) ImageFs(ctx context.Context) (string, int64, error) {
-	var where string
-	var used int64
+func (r *remote) ImageFs(ctx context.Context) (host.ImageStore, error) {
+	var out host.ImageStore
 	err := r.call(ctx, func(p *proc, s *store) error {
-		where = orElse(p.program.ImageStore, "/var/lib/"+string(p.program.Runtime))
+		out.Path = orElse(p.program.ImageStore, "/var/lib/"+string(p.program.Runtime))
 		for _, i := range s.images {
-			used += i.Bytes
+			out.Bytes += i.Bytes
 		}
 		return nil
 	})
-	return where, used, err
+	return out, err
 }
 
 func (r *remote) Close() error { return nil }

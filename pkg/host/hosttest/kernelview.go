@@ -234,6 +234,15 @@ func (v stores) Foreign(_ context.Context, r v1alpha1.RuntimeName) ([]v1alpha1.C
 	return v.p.n.store(r).foreign, nil
 }
 
+func (v stores) Deprecations(_ context.Context, r v1alpha1.RuntimeName) ([]v1alpha1.Deprecation, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return v.p.n.store(r).announced, nil
+}
+
 func (v stores) Image(ctx context.Context, r v1alpha1.RuntimeName, ref, scratch string) (*host.StoredImage, error) {
 	if err := v.p.alive(); err != nil {
 		return nil, err

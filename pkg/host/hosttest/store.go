@@ -15,6 +15,7 @@ type store struct {
 	sandboxes []*sandbox
 	images    []v1alpha1.Image
 	foreign   []v1alpha1.Container
+	announced []v1alpha1.Deprecation
 	last      int
 }
 
@@ -133,6 +134,13 @@ func (n *Node) Foreign(r v1alpha1.RuntimeName, containers ...v1alpha1.Container)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.store(r).foreign = append(n.store(r).foreign, containers...)
+}
+
+// Announce makes the runtime's daemon say that something will go.
+func (n *Node) Announce(r v1alpha1.RuntimeName, list ...v1alpha1.Deprecation) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).announced = append(n.store(r).announced, list...)
 }
 
 // procs returns everything that PID 1 runs, by unit name.

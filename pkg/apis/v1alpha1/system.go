@@ -1,0 +1,33 @@
+package v1alpha1
+
+import "time"
+
+// AppArmor is the kernel's AppArmor as runtimes look at it.
+type AppArmor struct {
+	// Enabled: the kernel confines by AppArmor (/sys/module/apparmor/parameters/enabled) and shows it to this node
+	// (/sys/kernel/security/apparmor): a node that is a container of its own may see the first alone.
+	Enabled bool `json:"enabled"`
+	// Parser is the path of apparmor_parser, without which no runtime loads a profile; empty when there is none.
+	Parser string `json:"parser,omitempty"`
+	// Profiles are the names of the loaded profiles, sorted, children left out; empty where the list can't be read.
+	Profiles []string `json:"profiles,omitempty"`
+}
+
+// Deprecation is something that a running daemon says will go, as containerd's introspection service tells it.
+type Deprecation struct {
+	// ID is the daemon's own, such as io.containerd.deprecation/cri-registry-mirrors.
+	ID      string `json:"id"`
+	Message string `json:"message"`
+	// Last is when it was last noticed.
+	Last time.Time `json:"last,omitzero"`
+}
+
+// Network is a configuration of CNI: one of the files among which a runtime chooses the network of pods.
+type Network struct {
+	Path string `json:"path"`
+	// Name is the network's, Plugins the types of its plugins in their order.
+	Name    string   `json:"name,omitempty"`
+	Plugins []string `json:"plugins,omitempty"`
+	// Problem says why the file is no configuration of CNI; empty for one that is.
+	Problem string `json:"problem,omitempty"`
+}
