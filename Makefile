@@ -46,8 +46,9 @@ e2e: build cluster    ## the verbs on that cluster (RUN=TestName for one of them
 faults: build cluster ## every fault and every pair of runtimes on that cluster, in half an hour
 	RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
-bench: build cluster  ## switches measured beside the same by hand; check on a large cluster
+bench: build cluster  ## switches measured beside the same by hand; check and status on a large cluster beside kubectl (SCALE)
 	KUBECTL_RUNTIME_LARGE=1 go test ./pkg/cluster/inventory -run TestLarge -count=1 -v
+	hack/make/scale $(SCALE)
 	RUN='^Test(Start)?Figures$$' hack/make/e2e
 
 demo: build cluster   ## status, dry run, switch, a switch that fails, rollback: for real

@@ -66,11 +66,12 @@ func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error
 		return nil, err
 	}
 	r.finish()
-	wanted := map[workload.Key]bool{}
+	texts, services := map[workload.Key]bool{}, map[workload.Key]bool{}
 	for i := range r.inv.Workloads {
-		references(&r.inv.Workloads[i], wanted)
+		references(&r.inv.Workloads[i], texts)
+		daemons(&r.inv.Workloads[i], services)
 	}
-	if err := r.all(ctx, append(r.services(), r.configMaps(o.Namespace, wanted))); err != nil {
+	if err := r.all(ctx, append(r.services(services), r.configMaps(o.Namespace, texts))); err != nil {
 		return nil, err
 	}
 	slices.Sort(r.inv.Unread)
@@ -97,6 +98,8 @@ type reader struct {
 	inv   *workload.Inventory
 	tree  *tree
 	words words
+	// sources are those of variables, by their kind and name.
+	sources map[[2]string]*corev1.EnvVarSource
 	// entries are the workloads by the UID of what has the template, or of what controls the pods.
 	entries map[uid]*entry
 	// read counts the kinds that make pods and could be read.
@@ -112,7 +115,7 @@ func newReader(c Clients, o Options) *reader {
 	return &reader{c: c, o: o, inv: &workload.Inventory{
 		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
 		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
-	}, tree: newTree(), words: words{}, entries: map[uid]*entry{}}
+	}, tree: newTree(), words: words{}, sources: map[[2]string]*corev1.EnvVarSource{}, entries: map[uid]*entry{}}
 }
 
 // all lists some kinds side by side.

@@ -219,7 +219,7 @@ func TestOwners(t *testing.T) {
 		"list apps/statefulsets": 1, "list batch/jobs": 1, "list batch/cronjobs": 1, "list podtemplates": 1, "list replicationcontrollers": 1, "list nodes": 1,
 		"list persistentvolumes": 1, "list persistentvolumeclaims": 1, "list node.k8s.io/runtimeclasses": 1, "list policy/poddisruptionbudgets": 1,
 		"list admissionregistration.k8s.io/validatingwebhookconfigurations": 1, "list admissionregistration.k8s.io/mutatingwebhookconfigurations": 1,
-		"list configmaps": 1, "list argoproj.io/rollouts": 1, "list apps.kruise.io/clonesets": 1, "list db.example/databases": 1,
+		"list configmaps": 1, "list services": 1, "list argoproj.io/rollouts": 1, "list apps.kruise.io/clonesets": 1, "list db.example/databases": 1,
 		"get discovery": 4, "get version": 1,
 	}
 	if diff := cmp.Diff(limits, counts); diff != "" {

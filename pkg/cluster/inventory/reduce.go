@@ -49,9 +49,7 @@ func (r *reader) container(c *corev1.Container) corev1.Container {
 	for i := range c.Env {
 		e := &c.Env[i]
 		e.Name, e.Value = r.words.one(e.Name), r.words.one(e.Value)
-		if e.ValueFrom != nil && e.ValueFrom.ConfigMapKeyRef == nil {
-			e.ValueFrom = &corev1.EnvVarSource{}
-		}
+		e.ValueFrom = r.source(e.ValueFrom)
 	}
 	for _, m := range c.VolumeMounts {
 		if m.MountPath == "/var/run/secrets/kubernetes.io/serviceaccount" {
@@ -61,6 +59,29 @@ func (r *reader) container(c *corev1.Container) corev1.Container {
 		out.VolumeMounts = append(out.VolumeMounts, m)
 	}
 	return out
+}
+
+// source keeps of where a variable's value comes from the name: pods tell themselves their node's address, and ask its daemon there.
+// Most sources come again and again; one copy is enough.
+func (r *reader) source(s *corev1.EnvVarSource) *corev1.EnvVarSource {
+	var key, name string
+	out := &corev1.EnvVarSource{}
+	switch {
+	case s == nil || s.ConfigMapKeyRef != nil:
+		return s
+	case s.FieldRef != nil:
+		key, name = "field", s.FieldRef.FieldPath
+		out.FieldRef = &corev1.ObjectFieldSelector{FieldPath: name}
+	case s.SecretKeyRef != nil:
+		key, name = "secret", s.SecretKeyRef.Name
+		out.SecretKeyRef = &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
+	}
+	known := r.sources[[2]string{key, name}]
+	if known == nil {
+		known = out
+		r.sources[[2]string{key, name}] = known
+	}
+	return known
 }
 
 // probe keeps of a probe what it runs.

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -107,8 +108,13 @@ func listed[L metav1.ListInterface](r *reader, what, loses string, list lister[L
 }
 
 func (r *reader) node(n *corev1.Node) workload.Node {
+	var addresses []string
+	for _, a := range n.Status.Addresses {
+		addresses = append(addresses, r.words.one(a.Address))
+	}
 	return workload.Node{
-		Name: r.words.one(n.Name), RuntimeVersion: r.words.one(n.Status.NodeInfo.ContainerRuntimeVersion), KubeletVersion: r.words.one(n.Status.NodeInfo.KubeletVersion),
+		Addresses: addresses,
+		Name:      r.words.one(n.Name), RuntimeVersion: r.words.one(n.Status.NodeInfo.ContainerRuntimeVersion), KubeletVersion: r.words.one(n.Status.NodeInfo.KubeletVersion),
 		CRISocket: r.words.one(n.Annotations[cluster.KubeadmSocketAnnotation]), ControlPlane: cluster.ControlPlane(n),
 		Windows: n.Status.NodeInfo.OperatingSystem == "windows",
 	}
@@ -123,19 +129,22 @@ func (r *reader) webhooks(kind string, meta *metav1.ObjectMeta, list []admission
 	r.inv.Webhooks = append(r.inv.Webhooks, workload.FromWebhooks(o, ignore, list, workload.Source{})...)
 }
 
-// services reads the Services that webhooks name: in the few namespaces that they are in, or in one list where they are many.
-func (r *reader) services() []kind {
-	wanted := map[workload.Key]bool{}
+// services reads the Services that webhooks name, and those behind which workloads may have their Docker: in the few namespaces that
+// they are in, or in one list where they are many.
+func (r *reader) services(wanted map[workload.Key]bool) []kind {
 	namespaces := map[string]bool{}
 	for _, w := range r.inv.Webhooks {
-		wanted[w.Service], namespaces[w.Service.Namespace] = true, true
+		wanted[w.Service] = true
+	}
+	for key := range wanted {
+		namespaces[key.Namespace] = true
 	}
 	if len(namespaces) > fewNamespaces {
 		namespaces = map[string]bool{metav1.NamespaceAll: true}
 	}
 	var out []kind
 	for _, ns := range slices.Sorted(maps.Keys(namespaces)) {
-		out = append(out, listed(r, "Services", "the pods behind webhooks are not known", r.c.Kube.CoreV1().Services(ns).List, func(l *corev1.ServiceList) {
+		out = append(out, listed(r, "Services", "the pods behind webhooks, and behind a DOCKER_HOST, are not known", r.c.Kube.CoreV1().Services(ns).List, func(l *corev1.ServiceList) {
 			for i := range l.Items {
 				key := workload.Key{Namespace: l.Items[i].Namespace, Name: l.Items[i].Name}
 				if wanted[key] {
@@ -165,6 +174,41 @@ func (r *reader) configMaps(ns string, wanted map[workload.Key]bool) kind {
 
 func ofKubeadm(key workload.Key) bool {
 	return key.Namespace == metav1.NamespaceSystem && (key.Name == "kubeadm-config" || strings.HasPrefix(key.Name, "kubelet-config"))
+}
+
+// daemons adds the Services that a workload's DOCKER_HOST, or another address that it is given, names as its Docker.
+func daemons(w *workload.Workload, into map[workload.Key]bool) {
+	for _, list := range [][]corev1.Container{w.Spec.InitContainers, w.Spec.Containers} {
+		for i := range list {
+			for _, env := range list[i].Env {
+				if env.Name == "DOCKER_HOST" {
+					daemon(w.Object.Namespace, strings.TrimPrefix(env.Value, "tcp://"), into)
+				}
+			}
+			for _, word := range slices.Concat(list[i].Command, list[i].Args) {
+				if _, address, ok := strings.Cut(word, "tcp://"); ok {
+					daemon(w.Object.Namespace, address, into)
+				}
+			}
+		}
+	}
+}
+
+func daemon(namespace, address string, into map[workload.Key]bool) {
+	end := strings.IndexFunc(address, func(c rune) bool {
+		return c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z')
+	})
+	if end >= 0 {
+		address = address[:end]
+	}
+	name, rest, dotted := strings.Cut(address, ".")
+	if dotted {
+		namespace, _, _ = strings.Cut(rest, ".")
+	}
+	// Of an address in digits neither part is a name.
+	if _, err := netip.ParseAddr(address); err != nil && name != "" && namespace != "" && name != "localhost" {
+		into[workload.Key{Namespace: namespace, Name: name}] = true
+	}
 }
 
 // references adds the ConfigMaps that a workload refers to.

@@ -40,7 +40,7 @@ func TestSettings(t *testing.T) {
 	s.Put("node.k8s.io/runtimeclasses", &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"})
 	s.Put("nodes", &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"node-role.kubernetes.io/control-plane": ""}, Annotations: map[string]string{cluster.KubeadmSocketAnnotation: "/run/x.sock"}},
-		Status:     corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: "docker://28", KubeletVersion: "v1.34.4"}},
+		Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}, NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: "docker://28", KubeletVersion: "v1.34.4"}},
 	})
 	hook := func(service string) admissionv1.WebhookClientConfig {
 		return admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "shop", Name: service}}
@@ -51,6 +51,16 @@ func TestSettings(t *testing.T) {
 	s.Put("admissionregistration.k8s.io/mutatingwebhookconfigurations", &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "change"}, Webhooks: []admissionv1.MutatingWebhook{{Name: "b", ClientConfig: hook("judge"), FailurePolicy: &ignore}}})
 	s.Put("services", &corev1.Service{ObjectMeta: meta("judge"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "judge"}}})
 	s.Put("services", &corev1.Service{ObjectMeta: meta("other")})
+	// Docker may be asked for at another Service; what has an address or a port alone isn't one.
+	build := template()
+	build.Spec.Containers[0].Args = []string{"--host=tcp://dind.tools.svc:2375", "--peer", "tcp://10.0.0.7:2376", "tcp://localhost:2375", "tcp://:2375"}
+	build.Spec.InitContainers = []corev1.Container{{Name: "i", Env: []corev1.EnvVar{{Name: "DOCKER_HOST", Value: "near:2375"}, {Name: "OTHER", Value: "far:2375"}}}}
+	s.Put("apps/deployments", &appsv1.Deployment{ObjectMeta: meta("build"), Spec: appsv1.DeploymentSpec{Template: build}})
+	for _, name := range []string{"tools/dind", "shop/near", "shop/far", "shop/localhost"} {
+		m := meta("")
+		m.Namespace, m.Name, _ = strings.Cut(name, "/")
+		s.Put("services", &corev1.Service{ObjectMeta: m, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": m.Name}}})
+	}
 
 	inv := read(t, s, Options{})
 	var names []string
@@ -70,7 +80,7 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"gvisor": "runsc"}, inv.RuntimeClasses); diff != "" {
 		t.Errorf("classes (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]workload.Node{{Name: "n1", RuntimeVersion: "docker://28", KubeletVersion: "v1.34.4", CRISocket: "/run/x.sock", ControlPlane: true}}, inv.Nodes); diff != "" {
+	if diff := cmp.Diff([]workload.Node{{Name: "n1", RuntimeVersion: "docker://28", KubeletVersion: "v1.34.4", Addresses: []string{"10.0.0.1"}, CRISocket: "/run/x.sock", ControlPlane: true}}, inv.Nodes); diff != "" {
 		t.Errorf("nodes (-want +got)\n%s", diff)
 	}
 	key := workload.Key{Namespace: "shop", Name: "judge"}
@@ -82,7 +92,10 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff(wantHooks, inv.Webhooks); diff != "" {
 		t.Errorf("webhooks (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(map[workload.Key]map[string]string{key: {"app": "judge"}}, inv.Services); diff != "" {
+	services := map[workload.Key]map[string]string{
+		key: {"app": "judge"}, {Namespace: "tools", Name: "dind"}: {"app": "dind"}, {Namespace: "shop", Name: "near"}: {"app": "near"},
+	}
+	if diff := cmp.Diff(services, inv.Services); diff != "" {
 		t.Errorf("services (-want +got)\n%s", diff)
 	}
 	if inv.ServerVersion != "v1.34.4" {
