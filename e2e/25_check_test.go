@@ -19,7 +19,7 @@ import (
 )
 
 // users are what a node with Docker collects over the years: how each gets there, how it goes, and the words that name it
-// in a finding. The script $1 is the image of a container that does nothing.
+// in a finding. $1 of a script is the image of a container that does nothing.
 var users = []struct{ name, plant, undo, named string }{
 	{
 		name:  "a container of compose",
@@ -38,7 +38,7 @@ var users = []struct{ name, plant, undo, named string }{
 		named: "node-metrics.service",
 	}, {
 		name:  "a process that holds the socket",
-		plant: "systemd-run --quiet --unit=log-shipper socat UNIX-CONNECT:/var/run/docker.sock 'EXEC:sleep 600'",
+		plant: "systemd-run --quiet --collect --unit=log-shipper socat UNIX-CONNECT:/var/run/docker.sock 'EXEC:sleep 600'",
 		undo:  "systemctl stop log-shipper.service",
 		named: "log-shipper.service",
 	},
@@ -51,6 +51,13 @@ func TestCheckFindsUsers(t *testing.T) {
 	known := n.Known(t)
 	b.Expect(t, 0, patience, "switch", n.Name, "--to", "docker", "--yes")
 	n.On(t, "docker", time.Minute)
+	t.Run("Planted", func(t *testing.T) { planted(t, b, n) })
+	b.Expect(t, 0, patience, "rollback", n.Name, "--to-run", n.Since(t, known)[0].ID, "--yes")
+	n.On(t, bed.Home, time.Minute)
+}
+
+// planted plants all users, and takes them away again.
+func planted(t *testing.T, b *bed.Bed, n *bed.Node) {
 	before := findings(t, b, n)
 
 	image := strings.TrimSpace(n.Sh(t, "docker images --format '{{.Repository}}:{{.Tag}}' | grep /pause: | head -n 1"))
@@ -85,8 +92,6 @@ func TestCheckFindsUsers(t *testing.T) {
 			t.Errorf("found, though nobody planted it: %s", text)
 		}
 	}
-	b.Expect(t, 0, patience, "rollback", n.Name, "--to-run", n.Since(t, known)[0].ID, "--yes")
-	n.On(t, bed.Home, time.Minute)
 }
 
 // findings are what check says of a node and of the workloads on it, as the words of each finding.

@@ -19,7 +19,7 @@ const module = "github.com/kubectl-runtime/kubectl-runtime/"
 
 // rooms names the packages of each side, relative to the module; a package below one belongs to it.
 var (
-	pure    = []string{"pkg/apis", "pkg/edit", "pkg/kubelet", "pkg/runtimes", "pkg/plan", "pkg/check", "pkg/report"}
+	pure    = []string{"pkg/apis", "pkg/edit", "pkg/kubelet", "pkg/runtimes", "pkg/plan", "pkg/check", "pkg/report", "pkg/shell"}
 	objects = []string{"pkg/workload", "pkg/manifest"}
 	onNode  = []string{"cmd/runtime-agent", "pkg/agent", "pkg/converge", "pkg/images", "pkg/facts", "pkg/journal", "pkg/host"}
 	apiSide = []string{"k8s.io/client-go", "k8s.io/kubectl", "k8s.io/cli-runtime", "github.com/spf13/cobra"}
@@ -62,6 +62,10 @@ var walls = []struct {
 	{why: "types know nobody", from: []string{"pkg/apis"}, to: []string{module + "pkg/edit", module + "pkg/kubelet", module + "pkg/runtimes", module + "pkg/plan", module + "pkg/check", "k8s.io"}},
 	{why: "until waits for anybody", from: []string{"pkg/until"}, to: []string{module + "pkg"}},
 	{why: "what is for tests stays with them", from: []string{"cmd", "pkg"}, to: []string{module + "pkg/apitest", module + "pkg/host/hosttest"}},
+	{why: "shell reads scripts for anybody", from: []string{"pkg/shell"}, to: []string{
+		module + "pkg/edit", module + "pkg/kubelet", module + "pkg/runtimes", module + "pkg/plan", module + "pkg/check", module + "pkg/workload",
+		module + "pkg/host", module + "pkg/facts",
+	}},
 	{why: "imports point down", from: []string{"pkg/edit"}, to: []string{module + "pkg/kubelet", module + "pkg/runtimes", module + "pkg/plan", module + "pkg/check"}},
 	{why: "imports point down", from: []string{"pkg/kubelet"}, to: []string{module + "pkg/runtimes", module + "pkg/plan", module + "pkg/check"}},
 	{why: "imports point down", from: []string{"pkg/host"}, to: []string{module + "pkg/journal", module + "pkg/converge", module + "pkg/agent", module + "pkg/facts", module + "pkg/images"}},

@@ -1,6 +1,6 @@
 // Package check holds the rules that say what would break when a node changes its runtime. Each has a stable ID.
 //
-// The package is pure: it may import runtimes, kubelet, edit and apis and reaches no machine.
+// The package is pure: it may import runtimes, kubelet, shell, edit and apis and reaches no machine.
 package check
 
 import (
@@ -17,7 +17,7 @@ import (
 // Rule is one thing that is looked at.
 type Rule struct {
 	// ID is stable: N… about the node, K… about the kubelet, R… about the runtimes, H… about
-	// the system and configuration that they stand on.
+	// the system and configuration that they stand on, U… about who else uses them.
 	ID string
 	// Title says in a few words what holds where the rule has nothing to say.
 	Title string
@@ -98,7 +98,7 @@ func Sort(in []v1alpha1.Finding) []v1alpha1.Finding {
 }
 
 func rules() []rule {
-	return slices.Concat(nodeRules(), kubeletRules(), runtimeRules(), hostRules())
+	return slices.Concat(nodeRules(), kubeletRules(), runtimeRules(), hostRules(), userRules())
 }
 
 func stop(hint, format string, args ...any) []v1alpha1.Finding {

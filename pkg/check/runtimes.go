@@ -26,7 +26,7 @@ func runtimeRules() []rule {
 		}, alone},
 		{Rule{
 			"R004", "no other containers are in the runtimes that restart",
-			"The runtime that is left is stopped for good. Containers that Kubernetes doesn't own (docker run, nerdctl) would stop with it.",
+			"The runtime that is left is stopped for good. Containers that Kubernetes doesn't own (docker run, compose, swarm, nerdctl) would stop with it.",
 		}, foreign},
 		{Rule{
 			"R005", "the old runtime runs with the configuration that is on disk",
@@ -171,7 +171,22 @@ func shortName(c v1alpha1.Container) string {
 			name = c.ID
 		}
 	}
-	return fmt.Sprintf("%s: %s (%s)", c.Scope, name, c.Image)
+	return fmt.Sprintf("%s: %s (%s)%s", c.Scope, name, c.Image, madeBy(c))
+}
+
+// madeBy says which of Docker's tools made a container: it is by that, and not one by one, that it is moved or stopped.
+func madeBy(c v1alpha1.Container) string {
+	switch l := c.Labels; {
+	case l[v1alpha1.LabelSwarmService] != "" && l[v1alpha1.LabelStack] != "":
+		return ", swarm service " + l[v1alpha1.LabelSwarmService] + " of stack " + l[v1alpha1.LabelStack]
+	case l[v1alpha1.LabelSwarmService] != "":
+		return ", swarm service " + l[v1alpha1.LabelSwarmService]
+	case l[v1alpha1.LabelComposeProject] != "":
+		return ", compose project " + l[v1alpha1.LabelComposeProject]
+	case c.Scope == "docker":
+		return ", by docker run"
+	}
+	return ""
 }
 
 func daemonFresh(n *node) []v1alpha1.Finding {

@@ -63,7 +63,8 @@ func (p *program) newCheck() *cobra.Command {
 			and every template, with or without pods. Each finding is reported once, at the topmost owner.
 
 			With NODE the workloads with pods on these nodes are looked at, and the nodes themselves, each through a pod
-			in kube-system that is deleted again; nothing on them is changed. With --nodes the cluster and all its nodes.
+			in kube-system that is deleted again; nothing on them is changed. There it finds who uses the old runtime
+			without Kubernetes, too: processes, containers, units, cron jobs and scripts. With --nodes the cluster and all its nodes.
 
 			With -f manifests are looked at and no cluster: YAML and JSON, Lists, what helm template and kustomize build
 			print, and custom kinds by the pod templates in them.

@@ -95,3 +95,48 @@ func TestSuppress(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestCheckFactsUsers: without a target those who use the runtime are named whom every switch would part from it.
+func TestCheckFactsUsers(t *testing.T) {
+	messages := func(runtime, to v1alpha1.RuntimeName, socket string) (out []string) {
+		node := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: runtime, Also: []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO}}
+		if runtime == v1alpha1.Containerd {
+			node.Also = []v1alpha1.RuntimeName{v1alpha1.CRIO}
+		}
+		m := node.Build()
+		m.Connect(v1alpha1.Client{Socket: socket, Connections: 1, Process: v1alpha1.Process{PID: 7, Exe: "/usr/bin/telegraf", Unit: "telegraf.service"}})
+		f, err := facts.Gather(context.Background(), m.Machine(), "worker-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &report.Report{}
+		if err := checkFacts(f, to, nil, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range r.Findings {
+			if x.ID[0] == 'U' {
+				out = append(out, x.ID+" "+string(x.Severity))
+			}
+		}
+		return out
+	}
+	const docker, containerd = "/var/run/docker.sock", "/run/containerd/containerd.sock"
+	for _, c := range []struct {
+		runtime, to v1alpha1.RuntimeName
+		socket      string
+		want        []string
+	}{
+		{v1alpha1.Docker, "", docker, []string{"U001 warning"}},
+		{v1alpha1.Docker, v1alpha1.CRIO, docker, []string{"U001 warning"}},
+		{v1alpha1.Docker, v1alpha1.Containerd, containerd, nil},
+		{v1alpha1.Docker, v1alpha1.CRIO, containerd, []string{"U001 warning"}},
+		{v1alpha1.Docker, "", containerd, nil},
+		{v1alpha1.Containerd, "", containerd, []string{"U001 warning"}},
+		{v1alpha1.Containerd, "", docker, nil},
+		{v1alpha1.Containerd, v1alpha1.CRIO, docker, nil},
+	} {
+		if diff := cmp.Diff(c.want, messages(c.runtime, c.to, c.socket)); diff != "" {
+			t.Errorf("%s to %q, at %s: (-want +have)\n%s", c.runtime, c.to, c.socket, diff)
+		}
+	}
+}

@@ -169,6 +169,7 @@ func (g *gatherer) contents(ctx context.Context, r host.Runtime, out *v1alpha1.R
 	pods, err := r.Sandboxes(ctx)
 	g.problem("pods of "+string(out.Name), err)
 	for _, p := range pods {
+		g.pod(p)
 		if p.Ready {
 			out.CRI.Sandboxes++
 		}
@@ -181,4 +182,11 @@ func (g *gatherer) contents(ctx context.Context, r host.Runtime, out *v1alpha1.R
 	store, err := r.ImageFs(ctx)
 	out.StorePath, out.StoreBytes, out.StoreInodes = store.Path, store.Bytes, store.Inodes
 	g.problem("image store of "+string(out.Name), err)
+}
+
+// pod remembers the name of a pod.
+func (g *gatherer) pod(p host.Sandbox) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pods[p.UID] = p.Namespace + "/" + p.Name
 }

@@ -24,7 +24,7 @@ import (
 // Gather looks at the machine, changes nothing, and returns Facts whose secrets are masked. What can't be looked at is
 // a line of Facts.Problems; an error means that there is nothing to report at all.
 func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, error) {
-	g := &gatherer{m: m, facts: &v1alpha1.Facts{
+	g := &gatherer{m: m, pods: map[string]string{}, facts: &v1alpha1.Facts{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindFacts, Node: node, Taken: m.Clock.Now().UTC().Truncate(time.Millisecond),
 	}}
 	f := g.facts
@@ -63,6 +63,7 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	g.health(ctx)
 	g.filesystems()
 	g.networks()
+	g.users(ctx)
 	g.journal()
 	g.sort()
 	return f, ctx.Err()
@@ -73,6 +74,8 @@ type gatherer struct {
 	m     host.Machine
 	facts *v1alpha1.Facts
 	mu    sync.Mutex
+	// pods are the pods that runtimes answered for, namespace/name by UID.
+	pods map[string]string
 }
 
 // problem notes what couldn't be looked at. What isn't there is no problem.

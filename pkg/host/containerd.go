@@ -164,7 +164,10 @@ func (s linuxStores) foreignContainerd(ctx context.Context) ([]v1alpha1.Containe
 		}
 		for _, x := range containers {
 			labels := x.all(2)
-			out = append(out, v1alpha1.Container{ID: x.string(1), Name: label(labels, "nerdctl/name"), Image: x.string(3), Scope: name, Running: running[x.string(1)]})
+			out = append(out, v1alpha1.Container{
+				ID: x.string(1), Name: label(labels, "nerdctl/name"), Image: x.string(3), Scope: name, Running: running[x.string(1)],
+				Labels: telling(func(name string) string { return label(labels, name) }),
+			})
 		}
 	}
 	return out, nil

@@ -129,6 +129,10 @@ type dockerContainer struct {
 	State   string            `json:"State"`
 	Labels  map[string]string `json:"Labels"`
 	Created int64             `json:"Created"`
+	Mounts  []struct {
+		Type string `json:"Type"`
+		Name string `json:"Name"`
+	} `json:"Mounts"`
 }
 
 // The labels by which dockershim and cri-dockerd know their containers.

@@ -57,7 +57,8 @@ const dockerContainers = `[
   "io.kubernetes.pod.namespace":"ns","io.kubernetes.pod.name":"a","io.kubernetes.pod.uid":"u1"}},
  {"Id":"c1","State":"running","Labels":{"io.kubernetes.docker.type":"container","io.kubernetes.sandbox.id":"s1",
   "io.kubernetes.container.name":"main","annotation.io.kubernetes.pod.terminationGracePeriod":"5"}},
- {"Id":"f1","Names":["/builder"],"Image":"golang","State":"exited","Labels":{}}]`
+ {"Id":"f1","Names":["/builder"],"Image":"golang","State":"exited","Labels":{"maintainer":"x","com.docker.compose.project":"shop"},
+  "Mounts":[{"Type":"bind","Source":"/srv"},{"Type":"volume","Name":"cache","Source":"/data/volumes/cache/_data"}]}]`
 
 func TestDockerRuntime(t *testing.T) {
 	var auth string
@@ -136,8 +137,24 @@ func TestDockerRuntime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]v1alpha1.Container{{ID: "f1", Name: "builder", Image: "golang", Scope: "docker"}}, foreign); diff != "" {
+	if diff := cmp.Diff([]v1alpha1.Container{{ID: "f1", Name: "builder", Image: "golang", Scope: "docker", Labels: map[string]string{"com.docker.compose.project": "shop"}, Volumes: []string{"cache"}}}, foreign); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSwarm(t *testing.T) {
+	socket, _ := serveDocker(t, map[string]http.HandlerFunc{
+		"GET /info": says(`{"Swarm":{"NodeID":"x","LocalNodeState":"active","ControlAvailable":true,"Nodes":5,"Managers":3}}`),
+	})
+	swarm, err := linuxStores{dockerSocket: socket}.Swarm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(v1alpha1.Swarm{State: "active", Manager: true, Nodes: 5, Managers: 3}, swarm); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := (linuxStores{dockerSocket: socket + ".absent"}).Swarm(t.Context()); err == nil {
+		t.Error("no error from a Docker that isn't there")
 	}
 }
 

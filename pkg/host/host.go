@@ -26,6 +26,7 @@ type Machine struct {
 	Commands Commands
 	HTTP     HTTP
 	Stores   Stores
+	Clients  Clients
 	Clock    Clock
 }
 
@@ -220,9 +221,23 @@ type Stores interface {
 	// Deprecations returns what that runtime's daemon, which must be running, says will go. One that doesn't tell such
 	// things has none, without error.
 	Deprecations(ctx context.Context, runtime v1alpha1.RuntimeName) ([]v1alpha1.Deprecation, error)
+	// Swarm asks dockerd for this machine's part in a swarm.
+	Swarm(ctx context.Context) (v1alpha1.Swarm, error)
 	// Image opens an image of that runtime's store for reading as a registry would give it; ErrNotExist when the store
 	// doesn't have it. What must be laid out on disk for that goes below scratch, a directory of the caller.
 	Image(ctx context.Context, runtime v1alpha1.RuntimeName, ref, scratch string) (*StoredImage, error)
+}
+
+// Clients looks for the processes that use a daemon of this machine. What it finds it returns beside an error about the rest.
+type Clients interface {
+	// Unix returns the processes that have a connection open to one of the Unix stream sockets at paths, whatever network they
+	// are in; Client.Socket is the first of the paths that leads to the socket. The calling process is left out.
+	Unix(ctx context.Context, paths []string) ([]v1alpha1.Client, error)
+	// TCP returns who has a connection open to one of the ports on which a process of this machine listens.
+	TCP(ctx context.Context, pid int, ports []int) ([]v1alpha1.Client, error)
+	// DockerHosts returns the processes that have DOCKER_HOST in their environment, as it stands there. Client.Socket is the
+	// one of sockets that it leads to as the process sees it.
+	DockerHosts(ctx context.Context, sockets []string) ([]v1alpha1.DockerHost, error)
 }
 
 // StoredImage is an image of a store: its root manifest or index, and everything below it that the store has.

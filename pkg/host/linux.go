@@ -26,6 +26,7 @@ func Linux(allow []string) (Machine, error) {
 		Commands: commands,
 		HTTP:     newHTTP(),
 		Stores:   linuxStores{dockerSocket: dockerSocket, containerdSocket: containerdSocket, crioSocket: crioSocket},
+		Clients:  linuxClients{procs: procs},
 		Clock:    clock,
 	}, nil
 }

@@ -59,13 +59,48 @@ func (s linuxStores) foreignDocker(ctx context.Context) ([]v1alpha1.Container, e
 		if c.Labels[dockerTypeLabel] != "" {
 			continue
 		}
-		f := v1alpha1.Container{ID: c.ID, Image: c.Image, Scope: "docker", Running: c.State == "running" || c.State == "paused"}
+		f := v1alpha1.Container{ID: c.ID, Image: c.Image, Scope: "docker", Running: c.State == "running" || c.State == "paused", Labels: telling(func(name string) string { return c.Labels[name] })}
+		for _, m := range c.Mounts {
+			if m.Type == "volume" && m.Name != "" {
+				f.Volumes = append(f.Volumes, m.Name)
+			}
+		}
 		if len(c.Names) > 0 {
 			f.Name = strings.TrimPrefix(c.Names[0], "/")
 		}
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// telling keeps the labels that say who made a container; nil without any.
+func telling(value func(name string) string) map[string]string {
+	var out map[string]string
+	for _, name := range []string{v1alpha1.LabelComposeProject, v1alpha1.LabelComposeService, v1alpha1.LabelSwarmService, v1alpha1.LabelStack} {
+		if v := value(name); v != "" {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func (s linuxStores) Swarm(ctx context.Context) (v1alpha1.Swarm, error) {
+	var info struct {
+		Swarm struct {
+			LocalNodeState   string `json:"LocalNodeState"`
+			ControlAvailable bool   `json:"ControlAvailable"`
+			Nodes            int    `json:"Nodes"`
+			Managers         int    `json:"Managers"`
+		} `json:"Swarm"`
+	}
+	if err := newDockerClient(s.dockerSocket).get(ctx, "/info", nil, &info); err != nil {
+		return v1alpha1.Swarm{}, err
+	}
+	w := info.Swarm
+	return v1alpha1.Swarm{State: w.LocalNodeState, Manager: w.ControlAvailable, Nodes: w.Nodes, Managers: w.Managers}, nil
 }
 
 // The media types that are told apart.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // agentUse is a line of a configuration that ties an agent to a runtime.
@@ -75,7 +77,7 @@ func lined(body string) []agentUse {
 	var out []agentUse
 	section := input{}
 	for i, line := range strings.Split(body, "\n") {
-		t := strings.TrimSpace(uncomment(line))
+		t := strings.TrimSpace(shell.Uncomment(line))
 		if t == "" {
 			continue
 		}
@@ -166,7 +168,7 @@ func fluentd(body string) []agentUse {
 	var out []agentUse
 	source, parse, json, cri, other, logs, unless := false, false, 0, 0, false, false, ""
 	for i, line := range strings.Split(body, "\n") {
-		t := strings.TrimSpace(uncomment(line))
+		t := strings.TrimSpace(shell.Uncomment(line))
 		f := strings.Fields(t)
 		if len(f) == 0 {
 			continue

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // program returns the command that a container starts; nil where its words are arguments of a program that only the
@@ -17,7 +19,7 @@ func program(image string, command, words []string) []string {
 	name, _ := repository(image)
 	docker := name == "docker" || name == "docker-cli"
 	switch {
-	case shell(first), docker && strings.HasPrefix(first, "docker"):
+	case shell.Is(first), docker && strings.HasPrefix(first, "docker"):
 		return words
 	case first == "docker" && len(words) > 1 && subcommand(words[1]):
 		return words
@@ -79,7 +81,7 @@ func brief(argv []string) string {
 	for i, w := range argv {
 		shown[i] = masked(w)
 	}
-	s := strings.ReplaceAll(strings.Join(shown, " "), unknownWord, "…")
+	s := strings.ReplaceAll(strings.Join(shown, " "), shell.Unknown, "…")
 	if i := strings.IndexByte(s, '\n'); i >= 0 {
 		s = s[:i] + " …"
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // daemon says where a client's requests go.
@@ -139,17 +141,17 @@ func (j *judge) isNode(name string) bool {
 
 // daemonOf returns the daemon that a command of the container speaks to.
 func (c *container) daemonOf(k *usedCall) daemon {
-	if k.host {
+	if k.Host {
 		return onNode
 	}
-	if k.root != "" {
-		if h, _ := c.where(k.root); h == "/" {
+	if k.Root != "" {
+		if h, _ := c.where(k.Root); h == "/" {
 			return onNode
 		}
 	}
-	switch base(k.argv[0]) {
+	switch base(k.Argv[0]) {
 	case "ctr", "nerdctl":
-		address, ok := option(k.argv[1:], "-a", "--address", "-H", "--host")
+		address, ok := shell.Option(k.Argv[1:], "-a", "--address", "-H", "--host")
 		if !ok {
 			address = c.env["CONTAINERD_ADDRESS"].value
 		}
@@ -162,7 +164,7 @@ func (c *container) daemonOf(k *usedCall) daemon {
 		}
 		return nobody
 	}
-	if address, ok := option(k.argv[1:], "-H", "--host"); ok {
+	if address, ok := shell.Option(k.Argv[1:], "-H", "--host"); ok {
 		return c.reach(c.expand(address))
 	}
 	hosts := c.used().hosts
@@ -172,22 +174,4 @@ func (c *container) daemonOf(k *usedCall) daemon {
 		}
 	}
 	return c.reach("")
-}
-
-// option returns the value of an option that stands before a client's subcommand.
-func option(words []string, names ...string) (string, bool) {
-	for i, w := range words {
-		if !strings.HasPrefix(w, "-") && (i == 0 || !strings.HasPrefix(words[i-1], "-")) {
-			return "", false
-		}
-		for _, n := range names {
-			if w == n && i+1 < len(words) {
-				return words[i+1], true
-			}
-			if v, ok := strings.CutPrefix(w, n+"="); ok {
-				return v, true
-			}
-		}
-	}
-	return "", false
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // slow is far more than any input of a fuzz engine should take, on a machine that does other things besides.
@@ -20,13 +21,13 @@ func FuzzScript(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		start := time.Now()
-		s := readScript(newParser(), text)
-		for _, k := range s.calls {
-			if len(k.argv) == 0 {
+		s := shell.NewParser().Script(text)
+		for _, k := range s.Calls {
+			if len(k.Argv) == 0 {
 				t.Fatalf("a command without words in %q", text)
 			}
-			needs(k.argv)
-			idle(k.argv)
+			needs(k.Argv)
+			shell.Idle(k.Argv)
 		}
 		if took := time.Since(start); took > slow {
 			t.Fatalf("%d bytes took %s", len(text), took)

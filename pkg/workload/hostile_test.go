@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // TestHostileScripts: no text takes long or exhausts the stack, however it is nested.
@@ -35,9 +37,9 @@ func TestHostileScripts(t *testing.T) {
 		{"arrays", "a=(", ")"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := maxScript / (len(c.open) + len(c.close))
+			n := shell.MaxScript / (len(c.open) + len(c.close))
 			start := time.Now()
-			readScript(newParser(), strings.Repeat(c.open, n)+"docker ps"+strings.Repeat(c.close, n))
+			shell.NewParser().Script(strings.Repeat(c.open, n) + "docker ps" + strings.Repeat(c.close, n))
 			took := time.Since(start)
 			if took > slow {
 				t.Errorf("took %s", took)

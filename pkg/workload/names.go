@@ -3,6 +3,8 @@ package workload
 import (
 	"path"
 	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // naming is a path that a text mentions.
@@ -43,7 +45,7 @@ func pathsIn(text string) []naming {
 		if !mentions(one) || leavesOut(one) {
 			continue
 		}
-		for _, p := range pathsOf(uncomment(one)) {
+		for _, p := range pathsOf(shell.Uncomment(one)) {
 			out = append(out, naming{p, line, one, before})
 		}
 	}
@@ -64,21 +66,6 @@ func mentions(text string) bool {
 func leavesOut(line string) bool {
 	line = strings.ToLower(line)
 	return strings.Contains(line, "exclude") || strings.Contains(line, "ignore")
-}
-
-// uncomment cuts the comment off a line of a script or a configuration file.
-func uncomment(line string) string {
-	t := strings.TrimSpace(line)
-	if strings.HasPrefix(t, "#") || strings.HasPrefix(t, "//") || strings.HasPrefix(t, ";") {
-		return ""
-	}
-	// Two slashes begin a path as well; a comment goes on with a blank.
-	for _, mark := range [...]string{" #", "\t#", " // ", "\t// "} {
-		if i := strings.Index(line, mark); i >= 0 {
-			line = line[:i]
-		}
-	}
-	return line
 }
 
 // pathsOf returns the absolute paths of a line that contain one of marks.
@@ -123,5 +110,5 @@ func absolute(word string) (string, bool) {
 }
 
 func pathByte(b byte) bool {
-	return alphanumeric(b) || strings.IndexByte("/._-*@+", b) >= 0
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("/._-*@+", b) >= 0
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 func clusterRules() []rule {
@@ -64,7 +65,7 @@ func kubeadmSocket(j *judge) []about {
 		a := j.configMap(ref)
 		for _, key := range sortedKeys(j.inv.ConfigMaps[ref]) {
 			for i, line := range strings.Split(j.inv.ConfigMaps[ref][key], "\n") {
-				field, value, ok := strings.Cut(strings.TrimSpace(uncomment(line)), ":")
+				field, value, ok := strings.Cut(strings.TrimSpace(shell.Uncomment(line)), ":")
 				if !ok || field != "criSocket" && field != "containerRuntimeEndpoint" {
 					continue
 				}
@@ -116,7 +117,7 @@ func cgroupDriver(j *judge) []about {
 		}
 		driver := ""
 		for _, line := range strings.Split(body, "\n") {
-			if v, ok := strings.CutPrefix(uncomment(line), "cgroupDriver:"); ok {
+			if v, ok := strings.CutPrefix(shell.Uncomment(line), "cgroupDriver:"); ok {
 				driver = strings.Trim(v, ` "'`)
 			}
 		}

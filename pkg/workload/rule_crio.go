@@ -110,8 +110,8 @@ func capabilities(s *subject) []hit {
 		u := c.used()
 		for n := range u.calls {
 			k := &u.calls[n]
-			want := needs(k.argv)
-			if want == "" || k.host || c.settled(want) || !root && pingName(k.argv[0]) {
+			want := needs(k.Argv)
+			if want == "" || k.Host || c.settled(want) || !root && pingName(k.Argv[0]) {
 				continue
 			}
 			out = append(out, hit{advising, "uses a capability that CRI-O doesn't give by default", fmt.Sprintf("add %s to its capabilities", want), k.evidence, k.line})
@@ -138,7 +138,7 @@ func pings(s *subject) []hit {
 		}
 		u := c.used()
 		for n := range u.calls {
-			if k := &u.calls[n]; pingName(k.argv[0]) && !k.host && !c.settled("NET_RAW") {
+			if k := &u.calls[n]; pingName(k.Argv[0]) && !k.Host && !c.settled("NET_RAW") {
 				out = append(out, hit{advising, "pings without being root, which CRI-O doesn't allow by default", "set the sysctl net.ipv4.ping_group_range in the pod's securityContext", k.evidence, k.line})
 			}
 		}
@@ -220,7 +220,7 @@ func processes(s *subject) []hit {
 		u := c.used()
 		for n := range u.calls {
 			k := &u.calls[n]
-			if k.argv[0] == "ulimit" && len(k.argv) > 2 && k.argv[1] == "-u" && above(k.argv[2], limit) {
+			if k.Argv[0] == "ulimit" && len(k.Argv) > 2 && k.Argv[1] == "-u" && above(k.Argv[2], limit) {
 				add(k.evidence, k.line)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 func dockerRules() []rule {
@@ -68,45 +69,6 @@ func dockerHosts(s *subject) []hit {
 	return out
 }
 
-// idle reports whether a docker command needs no daemon.
-func idle(argv []string) bool {
-	for _, w := range argv[1:] {
-		switch w {
-		case "--version", "-v", "--help", "help", "login", "logout", "completion":
-			return true
-		}
-		if !strings.HasPrefix(w, "-") {
-			return false
-		}
-	}
-	return len(argv) == 1
-}
-
-// asks reports whether a command is a client of the runtime, or acts on its daemon in the node's own namespaces.
-func asks(k *usedCall, runtime v1alpha1.RuntimeName) (client, unit bool) {
-	clients, units := []string{"docker", "docker-compose"}, []string{"docker", "docker.service", "docker.socket", "dockerd", "cri-docker", "cri-docker.service", "cri-docker.socket", "cri-dockerd"}
-	if runtime == v1alpha1.Containerd {
-		clients, units = []string{"ctr", "nerdctl"}, []string{"containerd", "containerd.service"}
-	}
-	name := base(k.argv[0])
-	for _, c := range clients {
-		if name == c {
-			return !idle(k.argv), false
-		}
-	}
-	switch name {
-	case "systemctl", "service", "journalctl", "pkill", "killall", "pgrep", "pidof":
-		for _, w := range k.argv[1:] {
-			for _, u := range units {
-				if w == u {
-					return false, true
-				}
-			}
-		}
-	}
-	return false, false
-}
-
 func dockerCalls(s *subject) []hit {
 	leaving := s.leaving(v1alpha1.Docker)
 	if leaving == stays {
@@ -118,7 +80,7 @@ func dockerCalls(s *subject) []hit {
 		u := c.used()
 		for n := range u.calls {
 			k := &u.calls[n]
-			client, unit := asks(k, v1alpha1.Docker)
+			client, unit := shell.Asks(k.Argv, v1alpha1.Docker)
 			if !client && !unit {
 				continue
 			}
@@ -152,15 +114,15 @@ func dockerCalls(s *subject) []hit {
 
 // outside reports whether a command runs on the node itself.
 func (c *container) outside(k *usedCall) bool {
-	if k.host {
+	if k.Host {
 		return true
 	}
-	if k.root != "" {
-		h, _ := c.where(k.root)
+	if k.Root != "" {
+		h, _ := c.where(k.Root)
 		return h == "/"
 	}
 	// Processes of the node are seen by their names from its process namespace.
-	return c.s.w.Spec.HostPID && strings.HasPrefix(base(k.argv[0]), "p")
+	return c.s.w.Spec.HostPID && strings.HasPrefix(base(k.Argv[0]), "p")
 }
 
 func containerdCalls(s *subject) []hit {
@@ -178,7 +140,7 @@ func containerdCalls(s *subject) []hit {
 		u := c.used()
 		for n := range u.calls {
 			k := &u.calls[n]
-			client, unit := asks(k, v1alpha1.Containerd)
+			client, unit := shell.Asks(k.Argv, v1alpha1.Containerd)
 			switch {
 			case client && c.daemonOf(k) == onNode:
 				out = append(out, hit{severity, "runs a client of containerd against the node's daemon", "use crictl, which asks any runtime", k.evidence, k.line})

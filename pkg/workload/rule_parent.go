@@ -40,8 +40,8 @@ func (c *container) reaches() []reached {
 	}
 	for i := range u.calls {
 		k := &u.calls[i]
-		if sock := defaultSocket(k.argv[0]); sock != "" && c.daemonOf(k) == onNode {
-			m, host := c.onNode(sock, k.root, k.host)
+		if sock := defaultSocket(k.Argv[0]); sock != "" && c.daemonOf(k) == onNode {
+			m, host := c.onNode(sock, k.Root, k.Host)
 			add(m, host, k.evidence, k.line)
 		}
 	}

@@ -82,7 +82,7 @@ func (c *container) isDaemon() bool {
 		for _, w := range words {
 			if strings.Contains(w, "dockerd") {
 				for _, k := range c.used().calls {
-					if strings.HasPrefix(base(k.argv[0]), "dockerd") && !k.host && k.root == "" {
+					if strings.HasPrefix(base(k.Argv[0]), "dockerd") && !k.Host && k.Root == "" {
 						return true
 					}
 				}

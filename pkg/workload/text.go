@@ -4,14 +4,14 @@ import (
 	"path"
 	"strings"
 
-	"mvdan.cc/sh/v3/syntax"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // text is one key of a ConfigMap, read at most once for each purpose.
 type text struct {
 	body   string
 	names  []naming
-	parsed *script
+	parsed *shell.Script
 	agents []agentUse
 	seen   bool
 }
@@ -25,26 +25,26 @@ func (t *text) isScript(key string) bool {
 		return false
 	}
 	for _, w := range strings.Fields(first[2:]) {
-		if shell(path.Base(w)) {
+		if shell.Is(path.Base(w)) {
 			return true
 		}
 	}
 	return false
 }
 
-func (t *text) asScript(parser *syntax.Parser) *script {
+func (t *text) asScript(parser *shell.Parser) *shell.Script {
 	if t.parsed == nil {
-		t.parsed = &script{}
-		if interesting(t.body) {
-			*t.parsed = readScript(parser, t.body)
+		t.parsed = &shell.Script{}
+		if shell.Interesting(t.body) {
+			*t.parsed = parser.Script(t.body)
 		}
 	}
 	return t.parsed
 }
 
-func (t *text) asForeign(parser *syntax.Parser) *script {
+func (t *text) asForeign(parser *shell.Parser) *shell.Script {
 	if t.parsed == nil {
-		t.parsed = &script{calls: foreignCalls(parser, t.body)}
+		t.parsed = &shell.Script{Calls: parser.Foreign(t.body)}
 	}
 	return t.parsed
 }

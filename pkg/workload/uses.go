@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // uses is what a container says of itself: in its command, its environment, its probes and hooks, and in the ConfigMaps
@@ -19,7 +21,7 @@ type uses struct {
 // runs reports whether a program of that name is called.
 func (u *uses) runs(name string) bool {
 	for i := range u.calls {
-		if base(u.calls[i].argv[0]) == name {
+		if base(u.calls[i].Argv[0]) == name {
 			return true
 		}
 	}
@@ -27,7 +29,7 @@ func (u *uses) runs(name string) bool {
 }
 
 type usedCall struct {
-	call
+	shell.Call
 	evidence string
 	line     int
 }
@@ -99,9 +101,9 @@ func (c *container) readCommands(u *uses) []string {
 
 // readWords takes in the words of one command; argv is nil where they are only arguments of an unknown program.
 func (c *container) readWords(u *uses, field string, words, argv []string) []string {
-	called, named := argv != nil && interesting(argv[0]), false
+	called, named := argv != nil && shell.Interesting(argv[0]), false
 	for _, w := range words {
-		called = called || interesting(w)
+		called = called || shell.Interesting(w)
 		named = named || mentions(w)
 	}
 	// What runs a script of a ConfigMap matters too, whatever it is called.
@@ -112,22 +114,21 @@ func (c *container) readWords(u *uses, field string, words, argv []string) []str
 	var runs []string
 	root, host := "", false
 	if argv != nil {
-		r := reader{parser: c.s.j.parser}
-		r.argv(argv, context{}, "")
-		runs = r.out.runs
-		for _, k := range r.out.calls {
-			u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
-			root, host = cmp.Or(root, k.root), host || k.host
+		s := c.s.j.parser.Command(argv)
+		runs = s.Runs
+		for _, k := range s.Calls {
+			u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.Argv)), line})
+			root, host = cmp.Or(root, k.Root), host || k.Host
 		}
 		if name := base(argv[0]); strings.HasPrefix(name, "python") || name == "node" || name == "ruby" || name == "perl" {
 			for _, w := range argv[1:] {
-				for _, k := range foreignCalls(c.s.j.parser, w) {
-					u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.argv)), line})
+				for _, k := range c.s.j.parser.Foreign(w) {
+					u.calls = append(u.calls, usedCall{k, c.says("%s: %s", field, brief(k.Argv)), line})
 				}
 			}
 		}
-		for _, v := range r.out.dockerHosts {
-			u.hosts = append(u.hosts, usedHost{value: c.expand(v.value), evidence: c.says("%s: DOCKER_HOST=%s", field, masked(v.value)), line: line})
+		for _, v := range s.DockerHosts {
+			u.hosts = append(u.hosts, usedHost{value: c.expand(v.Value), evidence: c.says("%s: DOCKER_HOST=%s", field, masked(v.Value)), line: line})
 		}
 	}
 	if named {
@@ -188,20 +189,20 @@ func (c *container) readFiles(u *uses, runs []string) {
 			for _, n := range t.names {
 				u.names = append(u.names, usedName{naming: n, evidence: c.says("%s:%d: %s", where, n.line, n.path), line: line, config: true})
 			}
-			var s *script
+			var s *shell.Script
 			switch {
-			case foreign(f.key, t.body):
+			case shell.IsForeign(f.key, t.body):
 				s = t.asForeign(c.s.j.parser)
 			case t.isScript(f.key) || startsOne(runs, f.at):
 				s = t.asScript(c.s.j.parser)
 			default:
 				continue
 			}
-			for _, k := range s.calls {
-				u.calls = append(u.calls, usedCall{k, c.says("%s:%d: %s", where, k.line, brief(k.argv)), line})
+			for _, k := range s.Calls {
+				u.calls = append(u.calls, usedCall{k, c.says("%s:%d: %s", where, k.Line, brief(k.Argv)), line})
 			}
-			for _, v := range s.dockerHosts {
-				u.hosts = append(u.hosts, usedHost{value: v.value, evidence: c.says("%s:%d: DOCKER_HOST=%s", where, v.line, masked(v.value)), line: line})
+			for _, v := range s.DockerHosts {
+				u.hosts = append(u.hosts, usedHost{value: v.Value, evidence: c.says("%s:%d: DOCKER_HOST=%s", where, v.Line, masked(v.Value)), line: line})
 			}
 		}
 	}

@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"slices"
 
-	"mvdan.cc/sh/v3/syntax"
-
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
 // rule is a Rule and the function that applies it: to each workload, or once to the inventory.
@@ -45,7 +44,7 @@ type judge struct {
 	known  *known
 	served map[v1alpha1.RuntimeName]bool
 	texts  map[textKey]*text
-	parser *syntax.Parser
+	parser *shell.Parser
 	// index and addresses are made when a rule asks for them.
 	index *index
 	// addresses are the nodes' names and addresses.
@@ -70,7 +69,7 @@ func rules() []rule {
 // Check returns what the rules say about the inventory: once per rule and object, errors first, with the evidence of every
 // place. Findings that an annotation suppresses carry its reason; they are returned too.
 func Check(inv *Inventory, o Options) []v1alpha1.Finding {
-	j := &judge{inv: inv, o: o, known: newKnown(), served: map[v1alpha1.RuntimeName]bool{}, texts: map[textKey]*text{}, parser: newParser()}
+	j := &judge{inv: inv, o: o, known: newKnown(), served: map[v1alpha1.RuntimeName]bool{}, texts: map[textKey]*text{}, parser: shell.NewParser()}
 	for _, name := range o.From {
 		j.served[name] = true
 	}

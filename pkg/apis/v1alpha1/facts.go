@@ -32,6 +32,8 @@ type Facts struct {
 	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.
 	Modules []string          `json:"modules"`
 	Sysctls map[string]string `json:"sysctls"`
+	// Users are those who use the runtimes without Kubernetes; nil in facts of agents that didn't look.
+	Users *Users `json:"users,omitempty"`
 	// OpenRun is the run that is open on the node, if any; Runs are the kept ones, newest first.
 	OpenRun *Run  `json:"openRun,omitempty"`
 	Runs    []Run `json:"runs,omitempty"`
@@ -165,6 +167,10 @@ type Container struct {
 	// Scope says where it was found: "docker", a containerd namespace, "podman".
 	Scope   string `json:"scope"`
 	Running bool   `json:"running"`
+	// Labels are those by which Docker's own tools know what they made (LabelComposeProject and its like).
+	Labels map[string]string `json:"labels,omitempty"`
+	// Volumes are the names of Docker's volumes that it uses.
+	Volumes []string `json:"volumes,omitempty"`
 }
 
 // Unit is a systemd unit as PID 1 knows it.

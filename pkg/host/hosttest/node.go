@@ -34,17 +34,22 @@ type Node struct {
 	pid1     *manager
 	stores   map[v1alpha1.RuntimeName]*store
 	pods     []Pod
-	modules  map[string]bool
-	sysctls  map[string]string
-	fsInfo   map[string]v1alpha1.Filesystem
-	locks    map[string]*Process
-	hung     map[string]bool
-	lastPID  int
-	boots    int
-	broken   []string // violations of what must never be
-	crash    crash
-	life     context.Context
-	end      context.CancelFunc
+	// clients, dockerHosts and swarm are what Connect, DockerHosts and Swarm said.
+	clients     []v1alpha1.Client
+	dockerHosts []v1alpha1.DockerHost
+	swarm       v1alpha1.Swarm
+
+	modules map[string]bool
+	sysctls map[string]string
+	fsInfo  map[string]v1alpha1.Filesystem
+	locks   map[string]*Process
+	hung    map[string]bool
+	lastPID int
+	boots   int
+	broken  []string // violations of what must never be
+	crash   crash
+	life    context.Context
+	end     context.CancelFunc
 }
 
 // Option changes how a Node is made.

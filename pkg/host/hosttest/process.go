@@ -36,7 +36,7 @@ func (n *Node) newProcess(unit string) *Process {
 func (p *Process) Machine() host.Machine {
 	return host.Machine{
 		Files: files{p}, Units: units{p}, CRI: cri{p}, Pods: pods{p}, Procs: procs{p}, Kernel: kernel{p},
-		Commands: commands{p}, HTTP: web{p}, Stores: stores{p}, Clock: processClock{p},
+		Commands: commands{p}, HTTP: web{p}, Stores: stores{p}, Clients: clients{p}, Clock: processClock{p},
 	}
 }
 

@@ -1,4 +1,8 @@
-package workload
+// Package shell reads shell scripts and command lines for the commands that they call: real command words, with what
+// sudo, env, sh -c, chroot and their like run unwrapped, and none of comments or strings.
+//
+// The package is pure: it may import apis and reaches no machine.
+package shell
 
 import (
 	"strings"
@@ -6,36 +10,40 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// call is one command of a script or of a container.
-type call struct {
-	// argv are its words; what only a running shell knows stands as unknownWord.
-	argv []string
-	// root is the directory of a chroot that the command runs in; empty without one.
-	root string
-	// host says that the command runs in the namespaces of the node's first process.
-	host bool
-	line int
+// Call is one command of a script or of a command line.
+type Call struct {
+	// Argv are its words, at least one; what only a running shell knows stands as Unknown.
+	Argv []string
+	// Root is the directory of a chroot that the command runs in; empty without one.
+	Root string
+	// Host says that the command runs in the namespaces of the machine's first process.
+	Host bool
+	// Line is where it stands, from 1.
+	Line int
 }
 
-// script is what a shell script does, as far as that matters here.
-type script struct {
-	calls []call
-	// dockerHosts are the values that the script gives DOCKER_HOST.
-	dockerHosts []said
-	// runs are the paths of scripts that it starts.
-	runs []string
+// Script is what a shell script does, as far as that matters here.
+type Script struct {
+	Calls []Call
+	// DockerHosts are the values that the script gives DOCKER_HOST.
+	DockerHosts []Said
+	// Runs are the paths of scripts that it starts.
+	Runs []string
 }
 
-// said is a value and the line of it, counted from 1.
-type said struct {
-	value string
-	line  int
+// Said is a value and the line of it, counted from 1.
+type Said struct {
+	Value string
+	Line  int
 }
+
+// Unknown stands in a word for what only a running shell knows.
+const Unknown = "$"
+
+// MaxScript bounds, in bytes, what is parsed as one script; ConfigMaps hold a MiB at most.
+const MaxScript = 256 << 10
 
 const (
-	unknownWord = "$"
-	// maxScript bounds, in bytes, what is parsed as one script; ConfigMaps hold a MiB at most.
-	maxScript = 256 << 10
 	// recovered is how many missing words such as fi are taken for written, so that half a construct can be read.
 	recovered = 10
 	// maxDepth bounds scripts within the words of scripts, as in sh -c 'sh -c …'.
@@ -45,18 +53,29 @@ const (
 // reader collects the commands of a container or of a script.
 type reader struct {
 	parser *syntax.Parser
-	out    script
+	out    Script
 }
 
-func newParser() *syntax.Parser {
-	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.RecoverErrors(recovered))
+// Parser reads scripts. It isn't for several goroutines at once.
+type Parser struct{ bash *syntax.Parser }
+
+// NewParser returns a parser for bash, which reads what other shells are given as well.
+func NewParser() *Parser {
+	return &Parser{syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.RecoverErrors(recovered))}
 }
 
-// readScript parses a shell script. One that is no valid shell is read line by line, so that a template or another
+// Script parses a shell script. One that is no valid shell is read line by line, so that a template or another
 // dialect hides only the lines that it touches.
-func readScript(parser *syntax.Parser, text string) script {
-	r := reader{parser: parser}
+func (p *Parser) Script(text string) Script {
+	r := reader{parser: p.bash}
 	r.script(text, context{})
+	return r.out
+}
+
+// Command takes the words of one command, at least one, as a process is started with them.
+func (p *Parser) Command(argv []string) Script {
+	r := reader{parser: p.bash}
+	r.argv(argv, context{}, "")
 	return r.out
 }
 
@@ -69,8 +88,8 @@ type context struct {
 }
 
 func (r *reader) script(text string, ctx context) {
-	if len(text) > maxScript {
-		text = text[:maxScript]
+	if len(text) > MaxScript {
+		text = text[:MaxScript]
 	}
 	if deep(text) {
 		return
@@ -81,7 +100,7 @@ func (r *reader) script(text string, ctx context) {
 		return
 	}
 	for i, line := range strings.Split(text, "\n") {
-		if !interesting(line) {
+		if !Interesting(line) {
 			continue
 		}
 		at := ctx
@@ -115,7 +134,7 @@ func (r *reader) walk(f *syntax.File, ctx context) {
 		switch n := n.(type) {
 		case *syntax.Assign:
 			if n.Name != nil && n.Name.Value == "DOCKER_HOST" && n.Value != nil {
-				r.out.dockerHosts = append(r.out.dockerHosts, said{literal(n.Value), ctx.line + int(n.Pos().Line())})
+				r.out.DockerHosts = append(r.out.DockerHosts, Said{literal(n.Value), ctx.line + int(n.Pos().Line())})
 			}
 		case *syntax.Stmt:
 			c, ok := n.Cmd.(*syntax.CallExpr)
@@ -144,7 +163,7 @@ func heredoc(s *syntax.Stmt) string {
 	return ""
 }
 
-// literal returns a word as the shell would pass it, with unknownWord for what isn't written there. The default of a
+// literal returns a word as the shell would pass it, with Unknown for what isn't written there. The default of a
 // variable is taken for its value.
 func literal(w *syntax.Word) string {
 	var b strings.Builder
@@ -166,17 +185,17 @@ func parts(b *strings.Builder, in []syntax.WordPart) {
 				parts(b, p.Exp.Word.Parts)
 				continue
 			}
-			b.WriteString(unknownWord)
+			b.WriteString(Unknown)
 		default:
-			b.WriteString(unknownWord)
+			b.WriteString(Unknown)
 		}
 	}
 }
 
-// interesting reports whether a text can hold a command that any rule knows. It spares parsing what holds none.
-func interesting(text string) bool {
+// Interesting reports whether a text can hold a command that any rule knows. It spares parsing what holds none.
+func Interesting(text string) bool {
 	for _, name := range [...]string{
-		"docker", "docker-compose", "dockerd", "cri-docker", "cri-dockerd", "ctr", "nerdctl", "containerd", "ulimit", "chroot", "mknod", "setcap", "sshd",
+		"docker", "docker-compose", "dockerd", "cri-docker", "cri-dockerd", "ctr", "nerdctl", "containerd", "crio", "crio-status", "ulimit", "chroot", "mknod", "setcap", "sshd",
 		"ping", "ping6", "arping", "fping", "hping3", "tcpdump", "tshark", "dumpcap", "traceroute", "mtr", "nmap",
 	} {
 		if hasWord(text, name) {

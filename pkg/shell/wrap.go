@@ -1,4 +1,4 @@
-package workload
+package shell
 
 import (
 	"path"
@@ -61,13 +61,13 @@ func (r *reader) argv(words []string, ctx context, stdin string) {
 	for len(words) > 0 {
 		if name, value, ok := strings.Cut(words[0], "="); ok && !strings.ContainsAny(name, "/-.$ ") && name != "" {
 			if name == "DOCKER_HOST" {
-				r.out.dockerHosts = append(r.out.dockerHosts, said{value, ctx.line + 1})
+				r.out.DockerHosts = append(r.out.DockerHosts, Said{value, ctx.line + 1})
 			}
 			words = words[1:]
 			continue
 		}
 		name := path.Base(words[0])
-		if shell(name) {
+		if Is(name) {
 			r.shell(words, ctx, stdin)
 			return
 		}
@@ -78,14 +78,14 @@ func (r *reader) argv(words []string, ctx context, stdin string) {
 		w, ok := wrapperOf(name)
 		if !ok {
 			if strings.HasSuffix(name, ".sh") || strings.HasPrefix(words[0], "/") {
-				r.out.runs = append(r.out.runs, words[0])
+				r.out.Runs = append(r.out.Runs, words[0])
 			}
-			r.out.calls = append(r.out.calls, call{argv: words, root: ctx.root, host: ctx.host, line: ctx.line + 1})
+			r.out.Calls = append(r.out.Calls, Call{Argv: words, Root: ctx.root, Host: ctx.host, Line: ctx.line + 1})
 			return
 		}
 		if name == "chroot" {
 			// A rule asks for the capability that chroot itself takes.
-			r.out.calls = append(r.out.calls, call{argv: words, root: ctx.root, host: ctx.host, line: ctx.line + 1})
+			r.out.Calls = append(r.out.Calls, Call{Argv: words, Root: ctx.root, Host: ctx.host, Line: ctx.line + 1})
 		}
 		options, operands, rest := w.split(words[1:])
 		switch {
@@ -164,7 +164,8 @@ func enters(options []string) bool {
 	return first && mounts
 }
 
-func shell(name string) bool {
+// Is reports whether a program of that base name is a shell.
+func Is(name string) bool {
 	switch name {
 	case "sh", "bash", "ash", "dash", "zsh", "ksh":
 		return true
@@ -193,7 +194,7 @@ func (r *reader) shell(words []string, ctx context, stdin string) {
 			r.script(o, ctx)
 			return
 		default:
-			r.out.runs = append(r.out.runs, o)
+			r.out.Runs = append(r.out.Runs, o)
 			return
 		}
 	}

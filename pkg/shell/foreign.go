@@ -1,15 +1,13 @@
-package workload
+package shell
 
 import (
 	"path"
 	"strings"
-
-	"mvdan.cc/sh/v3/syntax"
 )
 
-// foreign reports whether a key of a ConfigMap is a program in another language than the shell's.
-func foreign(key, body string) bool {
-	switch path.Ext(key) {
+// IsForeign reports whether a file of that name is a program in another language than the shell's.
+func IsForeign(name, body string) bool {
+	switch path.Ext(name) {
 	case ".py", ".js", ".rb", ".pl":
 		return true
 	}
@@ -25,19 +23,19 @@ func foreign(key, body string) bool {
 	return false
 }
 
-// foreignCalls returns the commands that such a program starts as far as one line shows it: a function that starts
+// Foreign returns the commands that such a program starts as far as one line shows it: a function that starts
 // processes, and a quoted command that rules know. Docker's own library counts as the command docker.
-func foreignCalls(parser *syntax.Parser, body string) []call {
+func (p *Parser) Foreign(body string) []Call {
 	if !strings.Contains(body, "docker") && !strings.Contains(body, "ctr") {
 		return nil
 	}
-	r := reader{parser: parser}
+	r := reader{parser: p.bash}
 	line := 0
 	for text := range strings.Lines(body) {
 		line++
-		text = uncomment(text)
+		text = Uncomment(text)
 		if strings.Contains(text, "docker.from_env(") || strings.Contains(text, "docker.DockerClient(") || strings.Contains(text, "docker.APIClient(") {
-			r.out.calls = append(r.out.calls, call{argv: []string{"docker", "(library)"}, line: line})
+			r.out.Calls = append(r.out.Calls, Call{Argv: []string{"docker", "(library)"}, Line: line})
 		}
 		at := starts(text)
 		if at < 0 {
@@ -52,7 +50,7 @@ func foreignCalls(parser *syntax.Parser, body string) []call {
 			r.argv(words, context{line: line - 1}, "")
 		}
 	}
-	return r.out.calls
+	return r.out.Calls
 }
 
 // starts returns where a line calls a function that starts processes, or -1.
