@@ -88,6 +88,9 @@ func measured(ctx context.Context, o *options) (err error) {
 	}
 	fmt.Printf("%d objects in %s: %d nodes, %d Deployments (%d guilty), %d pods\n",
 		r.Objects, time.Since(began).Round(time.Second), r.Nodes, r.Deployments, r.Guilty, r.Pods)
+	if err := s.again(ctx, o); err != nil {
+		return err
+	}
 	err = measure(ctx, o, s, r)
 	if o.keep {
 		fmt.Printf("export KUBECONFIG=%s\nThe servers stay up until an interrupt.\n", s.kubeconfig("fill"))

@@ -113,9 +113,7 @@ func (c *command) run(ctx context.Context, s *servers) (sample, error) {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Stdout, cmd.Stderr = out, &said
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig(c.user), "HOME="+s.dir)
-		if limit := spare(); limit > 0 {
-			cmd.Env = append(cmd.Env, fmt.Sprint("GOMEMLIMIT=", limit))
-		}
+		cmd.Env = append(cmd.Env, memoryLimit(80)...)
 		began := time.Now()
 		if err := cmd.Run(); err != nil {
 			return sample{}, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, said.String())
@@ -130,19 +128,19 @@ func (c *command) run(ctx context.Context, s *servers) (sample, error) {
 	return total, nil
 }
 
-// spare is the memory, in bytes, within which Go programs should keep if they can: of a hundred thousand pods kubectl makes as much
-// garbage as a small machine has memory. 0 where it isn't known.
-func spare() int64 {
+// memoryLimit tells a Go program to keep within a share, in percent, of the memory that is left, if it can: of a hundred thousand pods
+// kubectl makes as much garbage as a small machine has memory. Nothing is said where that isn't known.
+func memoryLimit(percent int64) []string {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return 0
+		return nil
 	}
 	_, after, _ := strings.Cut(string(text), "MemAvailable:")
 	var kib int64
 	if _, err := fmt.Sscan(after, &kib); err != nil {
-		return 0
+		return nil
 	}
-	return kib << 10 / 10 * 8
+	return []string{fmt.Sprint("GOMEMLIMIT=", kib<<10/100*percent)}
 }
 
 func (c *command) median() time.Duration {

@@ -28,7 +28,8 @@ func users() []string { return []string{"fill", "kubectl", "check", "status"} }
 
 // servers are an etcd and an API server.
 type servers struct {
-	dir       string
+	dir, etcd string // where everything is, and etcd's address
+	port      int    // the API server's
 	processes []*process
 }
 
@@ -36,26 +37,23 @@ func (s *servers) kubeconfig(user string) string { return filepath.Join(s.dir, u
 
 func (s *servers) audit() string { return filepath.Join(s.dir, "audit.log") }
 
-// start starts both and waits until they serve.
+// start starts an etcd, and an API server that is in a hurry: it collects little garbage, and lets everything in at once.
 func start(ctx context.Context, o *options, dir string) (*servers, error) {
-	s := &servers{dir: dir}
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.files(ports[2]); err != nil {
+	s := &servers{dir: dir, etcd: fmt.Sprint("http://127.0.0.1:", ports[0]), port: ports[2]}
+	if err := s.files(); err != nil {
 		return nil, err
 	}
-	clients, peers := fmt.Sprint("http://127.0.0.1:", ports[0]), fmt.Sprint("http://127.0.0.1:", ports[1])
-	err = s.process(ctx, o.etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+clients, "--advertise-client-urls="+clients,
+	peers := fmt.Sprint("http://127.0.0.1:", ports[1])
+	err = s.process(ctx, nil, o.etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+s.etcd, "--advertise-client-urls="+s.etcd,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers,
 		// Nothing of it outlives the measurement.
 		"--unsafe-no-fsync", "--quota-backend-bytes=8589934592", "--log-level=error")
 	if err == nil {
-		err = s.process(ctx, o.apiserver, s.apiserver(clients, ports[2])...)
-	}
-	if err == nil {
-		err = s.ready(ctx)
+		err = s.serve(ctx, append(memoryLimit(50), "GOGC=400"), o.apiserver, "--enable-priority-and-fairness=false")
 	}
 	if err != nil {
 		s.stop()
@@ -64,10 +62,27 @@ func start(ctx context.Context, o *options, dir string) (*servers, error) {
 	return s, nil
 }
 
-func (s *servers) apiserver(etcd string, port int) []string {
+// again starts the API server anew, as it is without being in a hurry but for its memory: it keeps the whole cluster there, and leaves
+// kubectl more of it where it collects its garbage early.
+func (s *servers) again(ctx context.Context, o *options) error {
+	last := len(s.processes) - 1
+	s.processes[last].stop()
+	s.processes = s.processes[:last]
+	return s.serve(ctx, []string{"GOGC=50"}, o.apiserver)
+}
+
+// serve starts an API server and waits until it serves.
+func (s *servers) serve(ctx context.Context, env []string, program string, args ...string) error {
+	if err := s.process(ctx, env, program, append(args, s.apiserver()...)...); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
+func (s *servers) apiserver() []string {
 	key := filepath.Join(s.dir, "key.pem")
 	return []string{
-		"--etcd-servers=" + etcd, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprint("--secure-port=", port),
+		"--etcd-servers=" + s.etcd, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprint("--secure-port=", s.port),
 		"--cert-dir=" + filepath.Join(s.dir, "certs"), "--token-auth-file=" + filepath.Join(s.dir, "tokens.csv"), "--authorization-mode=AlwaysAllow",
 		"--service-account-issuer=https://127.0.0.1", "--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
 		"--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none", "--allow-privileged",
@@ -80,7 +95,7 @@ func (s *servers) apiserver(etcd string, port int) []string {
 }
 
 // files writes what the API server and its clients read.
-func (s *servers) files(port int) error {
+func (s *servers) files() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -92,7 +107,7 @@ func (s *servers) files(port int) error {
 	var tokens strings.Builder
 	for i, user := range users() {
 		fmt.Fprintf(&tokens, "%s,%s,%d,system:masters\n", user, user, i)
-		if err := s.writeKubeconfig(user, port); err != nil {
+		if err := s.writeKubeconfig(user); err != nil {
 			return err
 		}
 	}
@@ -109,10 +124,10 @@ func (s *servers) files(port int) error {
 	return nil
 }
 
-func (s *servers) writeKubeconfig(user string, port int) error {
+func (s *servers) writeKubeconfig(user string) error {
 	c := clientcmdapi.NewConfig()
 	// The API server makes its own certificate, which vouches for itself.
-	c.Clusters["scale"] = &clientcmdapi.Cluster{Server: fmt.Sprint("https://127.0.0.1:", port), CertificateAuthority: filepath.Join(s.dir, "certs", "apiserver.crt")}
+	c.Clusters["scale"] = &clientcmdapi.Cluster{Server: fmt.Sprint("https://127.0.0.1:", s.port), CertificateAuthority: filepath.Join(s.dir, "certs", "apiserver.crt")}
 	c.AuthInfos[user] = &clientcmdapi.AuthInfo{Token: user}
 	c.Contexts["scale"] = &clientcmdapi.Context{Cluster: "scale", AuthInfo: user}
 	c.CurrentContext = "scale"
@@ -170,7 +185,7 @@ type process struct {
 	ended chan struct{}
 }
 
-func (s *servers) process(ctx context.Context, program string, args ...string) error {
+func (s *servers) process(ctx context.Context, env []string, program string, args ...string) error {
 	if program == "" {
 		return errors.New("name the programs of the test bed, as hack/make/scale does")
 	}
@@ -181,8 +196,7 @@ func (s *servers) process(ctx context.Context, program string, args ...string) e
 	}
 	defer log.Close()
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log, log, s.dir
-	// An API server keeps everything in memory, and leaves kubectl twice as much of it so.
-	p.cmd.Env = append(os.Environ(), "GOGC=50")
+	p.cmd.Env = append(os.Environ(), env...)
 	// An interrupt from a terminal goes to the whole group: the servers end when the measurement has.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := ctx.Err(); err != nil {
