@@ -25,7 +25,7 @@ var users = []struct{ name, plant, undo, named string }{
 		name:  "a container of compose",
 		plant: `docker run -d --name shop-db-1 --network none -l com.docker.compose.project=shop -l com.docker.compose.service=db -v shop_data:/data "$1" >/dev/null`,
 		undo:  "docker rm -f shop-db-1; docker volume rm shop_data",
-		named: "shop",
+		named: "shop-db-1",
 	}, {
 		name:  "a cron job",
 		plant: "echo '30 4 * * * root /usr/bin/docker image prune -f >/dev/null' >/etc/cron.d/image-prune",
@@ -66,11 +66,11 @@ func planted(t *testing.T, b *bed.Bed, n *bed.Node) {
 
 	image := strings.TrimSpace(n.Sh(t, "docker images --format '{{.Repository}}:{{.Tag}}' | grep /pause: | head -n 1"))
 	ns := b.Namespace(t, nil)
-	named := []string{ns + "/Deployment/socket-reader"}
+	named := map[string]string{"a pod with /run mounted": ns + "/Deployment/socket-reader"}
 	for _, u := range users {
 		n.Undo(t, u.undo)
 		n.Sh(t, fmt.Sprintf("set -- '%s'\n%s", image, u.plant))
-		named = append(named, u.named)
+		named[u.name] = u.named
 	}
 	pod := bed.Pin(bed.Web("socket-reader", bed.ImageOpen, corev1.PullAlways), n.Name)
 	pod.Spec.Volumes = []corev1.Volume{{Name: "run", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/run"}}}}
@@ -85,15 +85,15 @@ func planted(t *testing.T, b *bed.Bed, n *bed.Node) {
 
 	found := findings(t, b, n)
 	maps.DeleteFunc(found, func(text string, _ bool) bool { return before[text] })
-	for _, name := range named {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(found)), func(text string) bool { return strings.Contains(text, name) }) {
-			t.Errorf("%s was not found", name)
-		}
-	}
 	for text := range found {
 		t.Log(text)
-		if !slices.ContainsFunc(named, func(name string) bool { return strings.Contains(text, name) }) {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(named)), func(words string) bool { return strings.Contains(text, words) }) {
 			t.Errorf("found, though nobody planted it: %s", text)
+		}
+	}
+	for user, words := range named {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(found)), func(text string) bool { return strings.Contains(text, words) }) {
+			t.Errorf("%s (%s) was not found", user, words)
 		}
 	}
 }

@@ -331,12 +331,20 @@ func TestHangingStop(t *testing.T) {
 				b := newBed(web)
 				defer b.PowerOff(nil)
 				b.HangStop(name)
-				began := time.Now()
-				if err := b.to(t, b.plan.After); err != nil {
+				began, told := time.Now(), ""
+				err := converge.To(t.Context(), b.Machine(), b.plan, b.plan.After, b.blob, func(p v1alpha1.Progress) {
+					if p.Step == "kill" {
+						told += p.Detail
+					}
+				})
+				if err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(began); took > 40*time.Second {
 					t.Errorf("it took %s", took)
+				}
+				if !strings.HasPrefix(told, name) {
+					t.Errorf("it was told as %q", told)
 				}
 			})
 		})

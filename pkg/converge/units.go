@@ -90,7 +90,7 @@ func (a *actor) stopUnits(ctx context.Context, names ...string) error {
 // container.
 const stopPatience = 20 * time.Second
 
-// stop stops a unit, by force if it doesn't end. Its pods are gone already.
+// stop stops a unit, by force if it doesn't end. A runtime's pods are gone by then; the kubelet's are ended by the runtime next.
 func (a *actor) stop(ctx context.Context, name string) error {
 	patient, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
@@ -98,6 +98,7 @@ func (a *actor) stop(ctx context.Context, name string) error {
 	if err == nil || ctx.Err() != nil || patient.Err() == nil {
 		return err
 	}
+	a.tell(v1alpha1.Progress{Step: "kill", Detail: fmt.Sprintf("%s, which did not stop within %s", name, stopPatience)})
 	if err := a.m.Units.Kill(ctx, name); err != nil {
 		return fmt.Errorf("killing it, as it doesn't end: %w", err)
 	}
