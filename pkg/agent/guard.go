@@ -242,10 +242,10 @@ func (a *Agent) uninstall(ctx context.Context, pieces []piece, stands v1alpha1.S
 	if !changed {
 		return nil
 	}
-	if err := a.Machine.Units.Reload(ctx, unit); err != nil {
+	if err := a.Machine.Units.Reload(ctx); err != nil {
 		return fmt.Errorf("reloading systemd: %w", err)
 	}
-	return nil
+	return a.Machine.Units.Forgive(ctx, unit)
 }
 
 func paths(pieces []piece) []string {

@@ -25,7 +25,7 @@ func userRules() []rule {
 		}, dockerHosts},
 		{Rule{
 			"U003", "no systemd unit calls the runtime that is left, or stops with it",
-			"Services that call docker, docker-compose, or ctr and nerdctl where containerd is left, by themselves or by a script that they run, fail from the switch on. A unit with Requires=, BindsTo= or PartOf= on the runtime's unit is stopped together with it. " +
+			"Services that call docker, docker-compose, or ctr and nerdctl where containerd is left, by themselves or by a script that they run, fail from the switch on; those of users (~/.config/systemd/user) too. A unit with Requires=, BindsTo= or PartOf= on the runtime's unit is stopped together with it. " +
 				"Units that are neither active nor enabled, nor started by a timer, aren't meant. Where the kubelet's own unit can't start without the old runtime it is an error.",
 		}, units},
 		{Rule{
@@ -34,7 +34,7 @@ func userRules() []rule {
 		}, cronJobs},
 		{Rule{
 			"U005", "no script in the usual places calls the runtime that is left",
-			"Scripts of administrators (/usr/local/bin, /usr/local/sbin, /root/bin, /opt/*/bin, /etc/profile.d, NetworkManager's dispatcher, rc.local) and configurations of logrotate that call the runtime or rotate Docker's container logs. The kubelet rotates the logs of containers that CRI runs.",
+			"Scripts of administrators (/usr/local/bin, /usr/local/sbin, /root/bin, /opt/*/bin, /etc/profile.d, NetworkManager's dispatcher, /etc/init.d, rc.local) and configurations of logrotate that call the runtime or rotate Docker's container logs. The kubelet rotates the logs of containers that CRI runs.",
 		}, scripts},
 		{Rule{
 			"U006", "the node is no member of a Docker swarm",

@@ -204,6 +204,7 @@ func JudgeRights() []Right {
 		grant{"", "configmaps", "", "list"},
 		grant{"", "persistentvolumeclaims", "", "list"},
 		grant{"", "persistentvolumes", "", "list"},
+		grant{"", "services", "", "list"},
 		grant{"node.k8s.io", "runtimeclasses", "", "list"},
 		grant{"apps", "deployments", "", "get"},
 		grant{"apps", "statefulsets", "", "get"},

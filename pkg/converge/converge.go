@@ -4,8 +4,10 @@ package converge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -39,6 +41,7 @@ type actor struct {
 	plan     *v1alpha1.Plan
 	want     v1alpha1.State
 	blobs    func(sha string) ([]byte, error)
+	telling  sync.Mutex // guards report
 	report   func(v1alpha1.Progress)
 	contents map[string][]byte // of want, by path
 	// around leaves alone what is neither before nor after, instead of stopping there.
@@ -66,26 +69,47 @@ func Around(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1
 	return a.pass(ctx)
 }
 
+// step is one thing that a pass does, under the name that progress tells.
+type step struct {
+	name, detail string
+	do           func(context.Context) error
+}
+
 func (a *actor) pass(ctx context.Context) error {
 	p, want, kubelet := a.plan, a.want, a.plan.Kubelet.Unit
-	steps := []struct {
-		name, detail string
-		do           func(context.Context) error
-	}{
+	first := []step{
 		{"check files", "", a.prepare}, // everything that can fail without an outage
 		{StepStopKubelet, kubelet, func(ctx context.Context) error { return a.stopUnits(ctx, kubelet) }},
-		{"evacuate", "", a.evacuate},          // through the CRI with grace, else by force
+	}
+	evacuation := []step{{"evacuate", "", a.evacuate}} // through the CRI with grace, else by force
+	files := []step{{"write files", "", a.write}, {"reload systemd", "", a.reload}}
+	last := []step{
 		{"stop runtimes", "", a.stopRuntimes}, // the old one and the new one, whatever they run with
-		{"write files", "", a.write},
-		{"reload systemd", "", a.reload},
-		{"set kernel", "", a.kernel}, // going forward only
+		{"set kernel", "", a.kernel},          // going forward only
 		{"start runtime", string(want.Runtime.Name), a.startRuntimes},
 		{"wait for the runtime", want.Runtime.Endpoint, a.ready},
 		{StepStartKubelet, kubelet, func(ctx context.Context) error { return a.start(ctx, kubelet) }},
 		{"wait for the kubelet", p.Kubelet.Healthz, a.healthy},
 	}
-	for _, s := range steps {
-		if err := a.step(ctx, s.name, s.detail, s.do); err != nil {
+	if err := a.steps(ctx, first); err != nil {
+		return err
+	}
+	// While pods take their time to end: what runs has read its files long ago, and is stopped before anything starts.
+	var writing error
+	var work sync.WaitGroup
+	work.Go(func() { writing = a.steps(ctx, files) })
+	ending := a.steps(ctx, evacuation)
+	work.Wait()
+	if err := errors.Join(ending, writing); err != nil {
+		return err
+	}
+	return a.steps(ctx, last)
+}
+
+// steps does one after the other, until one fails.
+func (a *actor) steps(ctx context.Context, list []step) error {
+	for _, s := range list {
+		if err := a.step(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -93,11 +117,11 @@ func (a *actor) pass(ctx context.Context) error {
 }
 
 // step tells of a step's beginning and end.
-func (a *actor) step(ctx context.Context, name, detail string, do func(context.Context) error) error {
-	a.tell(v1alpha1.Progress{Step: name, Detail: detail})
+func (a *actor) step(ctx context.Context, s step) error {
+	a.tell(v1alpha1.Progress{Step: s.name, Detail: s.detail})
 	began := a.m.Clock.SinceBoot()
-	err := do(ctx)
-	line := v1alpha1.Progress{Step: name, Detail: detail, Took: max(a.m.Clock.SinceBoot()-began, time.Nanosecond)}
+	err := s.do(ctx)
+	line := v1alpha1.Progress{Step: s.name, Detail: s.detail, Took: max(a.m.Clock.SinceBoot()-began, time.Nanosecond)}
 	if err != nil {
 		line.Error = err.Error()
 	}
@@ -106,6 +130,8 @@ func (a *actor) step(ctx context.Context, name, detail string, do func(context.C
 }
 
 func (a *actor) tell(p v1alpha1.Progress) {
+	a.telling.Lock()
+	defer a.telling.Unlock()
 	if a.report != nil {
 		a.report(p)
 	}

@@ -134,7 +134,8 @@ func TestThereAndBack(t *testing.T) {
 	})
 }
 
-// TestOrder pins the order that everything else rests on.
+// TestOrder pins the order that everything else rests on: files are written while pods end, once the kubelet is down and before a
+// runtime is stopped.
 func TestOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBed(web)
@@ -143,14 +144,19 @@ func TestOrder(t *testing.T) {
 		if err := b.to(t, b.plan.After); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{
-			"stop kubelet.service", "stop container web of shop/web", "stop sandbox shop/web", "remove sandbox shop/web", "detach pods",
-			"unmount pods of cri-o", "stop crio.service", "stop containerd.service", "rename " + dropIn, "mkdir " + parked[:strings.LastIndex(parked, "/")],
-			"rename " + parked, "rename " + config, "reload", "start crio.service", "start kubelet.service",
-		}
 		got := slices.DeleteFunc(done(), func(act string) bool { return strings.HasPrefix(act, "fsync ") || strings.HasPrefix(act, "write ") })
-		if diff := cmp.Diff(want, got); diff != "" {
+		pods := []string{"stop container web of shop/web", "stop sandbox shop/web", "remove sandbox shop/web", "detach pods", "unmount pods of cri-o"}
+		files := []string{"rename " + dropIn, "mkdir " + parked[:strings.LastIndex(parked, "/")], "rename " + parked, "rename " + config, "reload"}
+		want := []string{"stop kubelet.service", "forgive kubelet.service"}
+		end := []string{"stop crio.service", "stop containerd.service", "forgive crio.service containerd.service", "start crio.service", "start kubelet.service"}
+		among := func(list []string) []string {
+			return slices.DeleteFunc(slices.Clone(got), func(act string) bool { return !slices.Contains(list, act) })
+		}
+		if diff := cmp.Diff([][]string{want, pods, files, end}, [][]string{got[:len(want)], among(pods), among(files), got[len(got)-len(end):]}); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
+		}
+		if all := len(want) + len(pods) + len(files) + len(end); len(got) != all {
+			t.Errorf("%d acts, want %d: %q", len(got), all, got)
 		}
 	})
 }

@@ -28,9 +28,9 @@ func (a *actor) names() []string {
 	return out
 }
 
-// reload makes PID 1 read the unit files and forgive earlier failures.
+// reload makes PID 1 read the unit files.
 func (a *actor) reload(ctx context.Context) error {
-	if err := a.m.Units.Reload(ctx, append(a.names(), a.plan.Kubelet.Unit)...); err != nil {
+	if err := a.m.Units.Reload(ctx); err != nil {
 		return fmt.Errorf("reloading systemd: %w", err)
 	}
 	return nil
@@ -54,7 +54,7 @@ func rank(name string) int {
 	return 0
 }
 
-// stopUnits stops units in that order until all of them are down at once.
+// stopUnits stops units in that order until all of them are down at once, and forgives them earlier failures.
 func (a *actor) stopUnits(ctx context.Context, names ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (a *actor) stopUnits(ctx context.Context, names ...string) error {
 			}
 		}
 		if len(up) == 0 {
-			return nil
+			return a.m.Units.Forgive(ctx, names...)
 		}
 		if err := a.m.Clock.Sleep(ctx, 2*poll); err != nil {
 			return err

@@ -30,6 +30,7 @@ const (
 func (g *gatherer) calls(ctx context.Context) []v1alpha1.RuntimeCall {
 	s := &callScan{g: g, ctx: ctx, parser: shell.NewParser(), seen: map[seenScript]bool{}}
 	s.units()
+	s.userUnits()
 	s.crontabs()
 	s.scripts()
 	s.logrotate()

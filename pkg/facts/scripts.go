@@ -97,6 +97,11 @@ func (s *callScan) scripts() {
 			s.script(p, v1alpha1.RuntimeCall{Kind: v1alpha1.CallScript}, "")
 		}
 	}
+	for _, p := range s.list("/etc/init.d") {
+		if !ownUnit(path.Base(p) + ".service") {
+			s.script(p, v1alpha1.RuntimeCall{Kind: v1alpha1.CallScript}, "")
+		}
+	}
 	for _, p := range []string{"/etc/rc.local", "/etc/rc.d/rc.local"} {
 		s.script(p, v1alpha1.RuntimeCall{Kind: v1alpha1.CallScript}, "")
 	}

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -123,6 +124,9 @@ func (s *callScan) unit(name, p string) {
 			}
 		}
 	}
+	for _, e := range u.Values("Service", "EnvironmentFile") {
+		at.host = cmp.Or(s.hostIn(strings.TrimPrefix(e.Value, "-")), at.host)
+	}
 	for _, e := range u.Entries {
 		switch {
 		case e.Section == "Service" && strings.HasPrefix(e.Name, "Exec"):
@@ -131,6 +135,23 @@ func (s *callScan) unit(name, p string) {
 			s.ties(at, e)
 		}
 	}
+}
+
+// hostIn is the DOCKER_HOST of an environment file; empty where there is none.
+func (s *callScan) hostIn(p string) string {
+	if !path.IsAbs(p) || strings.ContainsAny(p, "%*?[") {
+		return ""
+	}
+	t, ok := s.read(p)
+	if !ok || !strings.Contains(t.body, "DOCKER_HOST") {
+		return ""
+	}
+	env, err := edit.ParseEnv(t.body)
+	if err != nil {
+		return ""
+	}
+	v, _ := env.Get("DOCKER_HOST")
+	return v.Value
 }
 
 // ties notes what makes systemd stop the unit together with a runtime's.

@@ -84,6 +84,20 @@ func TestUsersCalls(t *testing.T) {
 			"unit /usr/lib/systemd/system/shop.service.d/more.conf:2 docker shop.service ExecStop",
 			"unit /usr/lib/systemd/system/shop.service.d/more.conf:2 docker shop.service ExecStop daemon",
 		}},
+		{name: "environment files", lay: func(n *hosttest.Node) {
+			n.Write("/etc/default/shop", "# DOCKER_HOST=tcp://no:1\nDOCKER_HOST=tcp://127.0.0.1:2375\n")
+			n.Write("/etc/systemd/system/shop.service", "[Service]\nEnvironment=DOCKER_HOST=unix:///x.sock\nEnvironmentFile=-/etc/default/none\nEnvironmentFile=-/etc/default/shop\nExecStart=/usr/bin/docker ps\n")
+		}, want: []string{"unit /etc/systemd/system/shop.service:5 docker tcp://127.0.0.1:2375 shop.service ExecStart"}},
+		{name: "units of users", lay: func(n *hosttest.Node) {
+			n.Write("/etc/systemd/user/all.service", "[Unit]\nRequires=docker.service\n[Service]\nExecStart=/usr/bin/docker ps\n")
+			n.Write("/home/ana/.config/systemd/user/mine.service", "[Service]\nExecStart=/usr/bin/docker ps\n")
+			n.Write("/home/ben/.config/systemd/user/docker.service", "[Service]\nExecStart=/usr/bin/dockerd-rootless.sh\n")
+			n.Write("/home/ben/.config/systemd/user/rootless.service", "[Service]\nExecStart=/usr/bin/docker ps\n")
+		}, want: []string{
+			"unit /etc/systemd/user/all.service:4 docker all.service ExecStart",
+			"unit /home/ana/.config/systemd/user/mine.service:2 docker mine.service ExecStart",
+			"unit /home/ben/.config/systemd/user/rootless.service:2 docker $ rootless.service ExecStart",
+		}},
 		{name: "a timer, its service and their script", lay: func(n *hosttest.Node) {
 			n.Write("/etc/systemd/system/nightly.timer", "[Timer]\nOnCalendar=daily\nUnit=prune.service\n[Install]\nWantedBy=timers.target\n")
 			n.Link("/etc/systemd/system/timers.target.wants/nightly.timer", "/etc/systemd/system/nightly.timer")
@@ -109,10 +123,13 @@ func TestUsersCalls(t *testing.T) {
 			program(n, "/opt/monitor/bin/probe.py", "#!/usr/bin/python3\nimport subprocess\nsubprocess.run([\"docker\", \"ps\"])\n")
 			n.Write("/etc/profile.d/ours.sh", "alias d=docker\nexport DOCKER_HOST=tcp://127.0.0.1:2375\ndocker ps -q | wc -l\n")
 			program(n, "/etc/NetworkManager/dispatcher.d/50-x", "#!/bin/sh\ncurl --unix-socket /var/run/docker.sock http://d/info\n")
+			program(n, "/etc/init.d/docker", "#!/bin/sh\ndocker info\n")
+			program(n, "/etc/init.d/shop", "#!/bin/sh\nD=$(which docker)\n$D start shop\n")
 			program(n, "/etc/rc.local", "#!/bin/sh -e\nnerdctl start x\nexit 0\n")
 			n.Write("/etc/logrotate.d/containers", "/var/lib/docker/containers/*/*.log {\n  daily\n  postrotate\n    docker kill -s USR1 web\n  endscript\n}\n")
 		}, want: []string{
 			"script /etc/NetworkManager/dispatcher.d/50-x:2 docker /var/run/docker.sock",
+			"script /etc/init.d/shop:3 docker",
 			"logrotate /etc/logrotate.d/containers:1 docker logs",
 			"logrotate /etc/logrotate.d/containers:4 docker",
 			"script /etc/profile.d/ours.sh:3 docker tcp://127.0.0.1:2375",
@@ -156,6 +173,25 @@ func TestUsersStates(t *testing.T) {
 		have[c.Unit] = c.ActiveState + " " + c.FileState
 	}
 	if diff := cmp.Diff(map[string]string{"on.service": "inactive enabled", "off.service": "inactive disabled"}, have); diff != "" {
+		t.Errorf("(-want +have)\n%s", diff)
+	}
+}
+
+// A user's unit is started by a link or by its timer; the system's first process is not asked.
+func TestUsersStatesOfUsers(t *testing.T) {
+	const dir = "/root/.config/systemd/user/"
+	n := dockerNode().Build()
+	for _, name := range []string{"on", "timed", "off"} {
+		n.Write(dir+name+".service", "[Service]\nExecStart=/usr/bin/docker ps\n")
+	}
+	n.Write(dir+"nightly.timer", "[Timer]\nUnit=timed.service\n")
+	n.Link(dir+"default.target.wants/on.service", dir+"on.service")
+	n.Link(dir+"timers.target.wants/nightly.timer", dir+"nightly.timer")
+	have := map[string]string{}
+	for _, c := range gather(t, n).Users.Calls {
+		have[c.Unit] = c.ActiveState + c.FileState
+	}
+	if diff := cmp.Diff(map[string]string{"on.service": "enabled", "timed.service": "enabled", "off.service": "disabled"}, have); diff != "" {
 		t.Errorf("(-want +have)\n%s", diff)
 	}
 }

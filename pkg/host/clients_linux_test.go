@@ -34,6 +34,10 @@ func TestDialler(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	// Of a connection that nobody has accepted yet the kernel tells nothing.
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Println("connected")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
@@ -77,7 +81,7 @@ func dialFrom(t *testing.T, network, address string, flags uintptr, env ...strin
 	return 0
 }
 
-// listen accepts connections at a socket of its own directory and keeps them.
+// listen accepts connections at a socket of its own directory, says so on each, and keeps them.
 func listen(t *testing.T, network, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -96,6 +100,7 @@ func listen(t *testing.T, network, address string) net.Listener {
 				return
 			}
 			kept = append(kept, conn)
+			_, _ = conn.Write([]byte{1})
 		}
 	}()
 	return l

@@ -76,8 +76,10 @@ type Units interface {
 	// Kill sends SIGKILL to what the unit's KillMode lets a stop end: its main process, or all of them. A unit that is
 	// unknown or has no process is no error.
 	Kill(ctx context.Context, name string) error
-	// Reload makes PID 1 read its unit files again and clears the failed state and start limits of the named units.
-	Reload(ctx context.Context, names ...string) error
+	// Reload makes PID 1 read its unit files again.
+	Reload(ctx context.Context) error
+	// Forgive clears the failed state of the named units, and their start limits; one that is unknown is no error.
+	Forgive(ctx context.Context, names ...string) error
 	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that
 	// failed or ended is forgotten first.
 	StartTransient(ctx context.Context, unit Transient) error

@@ -233,13 +233,21 @@ func (u *linuxUnits) why(ctx context.Context, name string) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-func (u *linuxUnits) Reload(ctx context.Context, names ...string) error {
+func (u *linuxUnits) Reload(ctx context.Context) error {
 	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
 	if err != nil {
 		return err
 	}
 	if err := conn.ReloadContext(ctx); err != nil {
 		return fmt.Errorf("reloading systemd's units: %w", err)
+	}
+	return nil
+}
+
+func (u *linuxUnits) Forgive(ctx context.Context, names ...string) error {
+	conn, err := u.connect() //nolint:contextcheck // the connection outlives the call
+	if err != nil {
+		return err
 	}
 	for _, name := range names {
 		// Also forgets how often the unit was started lately, which would refuse the next start.

@@ -118,7 +118,7 @@ func TestBuildCanary(t *testing.T) {
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: host.Name, UID: "host-uid", Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{
-			NodeName: "worker-1", RestartPolicy: corev1.RestartPolicyNever,
+			NodeName: "worker-1", RestartPolicy: corev1.RestartPolicyAlways,
 			TerminationGracePeriodSeconds: new(int64(1)), ActiveDeadlineSeconds: new(int64(300)),
 			AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
 			Tolerations:     []corev1.Toleration{{Operator: corev1.TolerationOpExists}},

@@ -45,8 +45,8 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: node,
-			// Never: a canary that ends has failed, and starting it again would hide that.
-			RestartPolicy:                 corev1.RestartPolicyNever,
+			// It ends with the old runtime and comes again with the new one, as all pods do that a drain leaves.
+			RestartPolicy:                 corev1.RestartPolicyAlways,
 			TerminationGracePeriodSeconds: new(int64(1)),
 			ActiveDeadlineSeconds:         new(int64(o.Lifetime / time.Second)),
 			AutomountServiceAccountToken:  new(false),

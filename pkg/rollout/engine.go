@@ -39,7 +39,8 @@ type hostPod interface {
 
 // canaryPod is the proof that pods with a network work.
 type canaryPod interface {
-	Wait(ctx context.Context) error
+	// Wait waits until it is Ready under the runtime whose name starts its container's ID.
+	Wait(ctx context.Context, scheme string) error
 	Stop(ctx context.Context) error
 }
 

@@ -46,7 +46,7 @@ func (p *Prepared) Execute(ctx context.Context) Result {
 	return p.apply(ctx)
 }
 
-// ready stages and drains. It ends when our Lease does: we were away for so long that somebody else may be at work. Once
+// ready starts the canary, stages and drains. It ends when our Lease does: we were away for so long that somebody else may be at work. Once
 // the node has begun to change, its journal keeps others out.
 func (p *Prepared) ready(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
@@ -58,10 +58,16 @@ func (p *Prepared) ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	if err := p.startCanary(ctx); err != nil {
+		return err
+	}
 	if err := p.stage(ctx); err != nil {
 		return err
 	}
-	return p.empty(ctx)
+	if err := p.empty(ctx); err != nil {
+		return err
+	}
+	return p.settleCanary(ctx)
 }
 
 // ErrInterrupted is why a run ends that its operator stopped.

@@ -77,7 +77,7 @@ type canary struct {
 	stopped bool
 }
 
-func (c *canary) Wait(ctx context.Context) error {
+func (c *canary) Wait(ctx context.Context, _ string) error {
 	if c.m.unproved {
 		<-ctx.Done()
 		return fmt.Errorf("the canary pod isn't Ready: %w", context.Cause(ctx))

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -17,6 +16,8 @@ const (
 	proofMargin = 3 * time.Second
 	// canaryPause is waited before a canary that failed is replaced.
 	canaryPause = 2 * time.Second
+	// canarySettle is waited for a canary under the old runtime, behind the staging and the drain.
+	canarySettle = 10 * time.Second
 )
 
 // prove waits for everything that shows that the node works under its new runtime; it lasts until the deadline at most.
@@ -49,7 +50,7 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 	group.Go(func() error {
 		return cluster.WaitResidents(each, p.e.client, p.node.Name, cluster.Residents(p.pods), scheme, say)
 	})
-	group.Go(func() error { return p.proveCanary(each, cmp.Or(limit, time.Minute)) })
+	group.Go(func() error { return p.proveCanary(each) })
 	if err := group.Wait(); err != nil {
 		return &ProofError{Err: err}
 	}
@@ -62,9 +63,9 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 
 // proveCanary waits for a pod with a network and a probe. One that failed for good is replaced: a node that has just
 // come up may refuse a pod that it takes a moment later.
-func (p *Prepared) proveCanary(ctx context.Context, lifetime time.Duration) error {
+func (p *Prepared) proveCanary(ctx context.Context) error {
 	for {
-		err := p.tryCanary(ctx, lifetime)
+		err := p.tryCanary(ctx)
 		if err == nil {
 			p.detail(stepProve, "the canary pod is Ready")
 			return nil
@@ -73,6 +74,12 @@ func (p *Prepared) proveCanary(ctx context.Context, lifetime time.Duration) erro
 			return err
 		}
 		p.detail(stepProve, "%v: trying another", err)
+		if p.canary != nil {
+			if err := p.canary.Stop(ctx); err != nil {
+				return err
+			}
+			p.canary = nil
+		}
 		select {
 		case <-ctx.Done():
 			return err
@@ -81,19 +88,39 @@ func (p *Prepared) proveCanary(ctx context.Context, lifetime time.Duration) erro
 	}
 }
 
-func (p *Prepared) tryCanary(ctx context.Context, lifetime time.Duration) error {
-	if p.canary != nil {
-		if err := p.canary.Stop(ctx); err != nil {
+func (p *Prepared) tryCanary(ctx context.Context) error {
+	if p.canary == nil {
+		if err := p.startCanary(ctx); err != nil {
 			return err
 		}
-		p.canary = nil
 	}
-	canary, err := p.pod.StartCanary(ctx, lifetime+time.Minute)
+	return p.canary.Wait(ctx, string(p.plan.To.Name))
+}
+
+// startCanary creates the canary. While the old runtime serves nobody waits for that; it comes again with the first pods of the new
+// one, and so tells sooner of its network.
+func (p *Prepared) startCanary(ctx context.Context) error {
+	canary, err := p.pod.StartCanary(ctx, p.e.lifetime())
 	if err != nil {
 		return err
 	}
 	p.canary = canary
-	return canary.Wait(ctx)
+	return nil
+}
+
+// settleCanary waits until the old runtime has started the canary: an evacuation in the middle of that could leave half a pod. One
+// that the old runtime can't start is taken away, which is no reason to keep that runtime; the proof starts another.
+func (p *Prepared) settleCanary(ctx context.Context) error {
+	limited, cancel := context.WithTimeoutCause(ctx, canarySettle, fmt.Errorf("after %s", canarySettle))
+	defer cancel()
+	err := p.canary.Wait(limited, string(p.plan.From.Name))
+	if err == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p.warn("under %s, which it has now: %v", p.plan.From.Name, err)
+	canary := p.canary
+	p.canary = nil
+	return canary.Stop(ctx)
 }
 
 // recordKubeadm writes down for kubeadm which socket the node has, where its version reads that from the API.

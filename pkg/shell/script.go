@@ -53,6 +53,7 @@ const (
 // reader collects the commands of a container or of a script.
 type reader struct {
 	parser *syntax.Parser
+	vars   variables
 	out    Script
 }
 
@@ -133,63 +134,30 @@ func (r *reader) walk(f *syntax.File, ctx context) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Assign:
-			if n.Name != nil && n.Name.Value == "DOCKER_HOST" && n.Value != nil {
-				r.out.DockerHosts = append(r.out.DockerHosts, Said{literal(n.Value), ctx.line + int(n.Pos().Line())})
+			if n.Name == nil || n.Naked || n.Array != nil {
+				return true
+			}
+			value := r.vars.assign(n)
+			if n.Name.Value == "DOCKER_HOST" && n.Value != nil {
+				r.out.DockerHosts = append(r.out.DockerHosts, Said{value, ctx.line + int(n.Pos().Line())})
 			}
 		case *syntax.Stmt:
 			c, ok := n.Cmd.(*syntax.CallExpr)
 			if !ok || len(c.Args) == 0 {
 				return true
 			}
-			words := make([]string, len(c.Args))
-			for i, w := range c.Args {
-				words[i] = literal(w)
+			var words []string
+			for _, w := range c.Args {
+				words = append(words, r.vars.words(w)...)
 			}
 			at := ctx
 			at.line += int(c.Pos().Line()) - 1
-			r.argv(words, at, heredoc(n))
+			if len(words) > 0 {
+				r.argv(words, at, r.vars.heredoc(n))
+			}
 		}
 		return true
 	})
-}
-
-// heredoc returns what a statement reads from its own text.
-func heredoc(s *syntax.Stmt) string {
-	for _, redirect := range s.Redirs {
-		if redirect.Hdoc != nil {
-			return literal(redirect.Hdoc)
-		}
-	}
-	return ""
-}
-
-// literal returns a word as the shell would pass it, with Unknown for what isn't written there. The default of a
-// variable is taken for its value.
-func literal(w *syntax.Word) string {
-	var b strings.Builder
-	parts(&b, w.Parts)
-	return b.String()
-}
-
-func parts(b *strings.Builder, in []syntax.WordPart) {
-	for _, p := range in {
-		switch p := p.(type) {
-		case *syntax.Lit:
-			b.WriteString(strings.ReplaceAll(p.Value, `\`, ""))
-		case *syntax.SglQuoted:
-			b.WriteString(p.Value)
-		case *syntax.DblQuoted:
-			parts(b, p.Parts)
-		case *syntax.ParamExp:
-			if p.Exp != nil && (p.Exp.Op == syntax.DefaultUnset || p.Exp.Op == syntax.DefaultUnsetOrNull) && p.Exp.Word != nil {
-				parts(b, p.Exp.Word.Parts)
-				continue
-			}
-			b.WriteString(Unknown)
-		default:
-			b.WriteString(Unknown)
-		}
-	}
 }
 
 // Interesting reports whether a text can hold a command that any rule knows. It spares parsing what holds none.

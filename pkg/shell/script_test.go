@@ -71,6 +71,16 @@ func TestScript(t *testing.T) {
 		{"watch with a line", "watch -n 5 'docker ps'", []string{"docker ps"}},
 		{"default of a variable", `${DOCKER:-docker} ps`, []string{"docker ps"}},
 		{"variable", `$DOCKER ps`, []string{"$ ps"}},
+		{"variable that is set", "DOCKER=/usr/bin/docker\n\"$DOCKER\" ps", []string{"/usr/bin/docker ps", "run /usr/bin/docker"}},
+		{"variable of several words", `D="sudo docker -H x"; $D ps "$D"`, []string{"docker -H x ps sudo docker -H x"}},
+		{"variable in a function", `readonly D=docker; f() { ${D} ps; }`, []string{"docker ps"}},
+		{"variable that is set later", "$D ps\nD=docker", []string{"$ ps"}},
+		{"variable that is added to", `D=dock; D+=er; ${D:-podman} ps; ${#D} x`, []string{"docker ps", "$ x"}},
+		{"variable that is located", "D=$(command -v docker) || exit 1\nE=`which ctr`; $D ps; $E ls; F=$(type docker); $F", []string{
+			"exit 1", "which ctr", "docker ps", "ctr ls", "type docker", "$",
+		}},
+		{"variable that is empty", `OPTS=; docker $OPTS ps; $OPTS`, []string{"docker ps"}},
+		{"host by a variable", `H=tcp://x:2375; export DOCKER_HOST=$H`, []string{"DOCKER_HOST=tcp://x:2375"}},
 		{"path", "/usr/bin/docker ps", []string{"/usr/bin/docker ps", "run /usr/bin/docker"}},
 		{"escaped", `\docker ps`, []string{"docker ps"}},
 		{"continued", "docker \\\n  ps", []string{"docker ps"}},
@@ -81,5 +91,19 @@ func TestScript(t *testing.T) {
 				t.Errorf("(-want +have)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestVariablesBounded reads a script that doubles a variable until no memory holds it, and writes it out again and again.
+func TestVariablesBounded(t *testing.T) {
+	script := "A=docker\n" + strings.Repeat("A=$A$A\n", 9) + "echo " + strings.Repeat("$A", 40000) + strings.Repeat(" $A", 40000) + "\n" + strings.Repeat("A=$A$A\n", 60) + "$A"
+	bytes := 0
+	for _, c := range shell.NewParser().Script(script).Calls {
+		for _, w := range c.Argv {
+			bytes += len(w)
+		}
+	}
+	if bytes < 1<<19 || bytes > 4<<20 {
+		t.Errorf("%d bytes", bytes)
 	}
 }

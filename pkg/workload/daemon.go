@@ -111,10 +111,16 @@ func (c *container) host(name string) daemon {
 	if len(parts) > 1 {
 		ref.Namespace = parts[1]
 	}
-	if selector, ok := c.s.j.inv.Services[ref]; ok && (len(parts) <= 2 || parts[2] == "svc") && len(c.s.j.selected(ref.Namespace, serviceSelector(selector))) > 0 {
+	if (len(parts) <= 2 || parts[2] == "svc") && c.s.j.backed(ref) {
 		return inPod
 	}
 	return somewhere
+}
+
+// backed reports whether a pod stands behind a Service.
+func (j *judge) backed(service Key) bool {
+	selector, ok := j.inv.Services[service]
+	return ok && (j.inv.Backed[service] || len(j.selected(service.Namespace, serviceSelector(selector))) > 0)
 }
 
 // nodeAddress says whose an address is. Where of nodes no more than their names is known it may be one's.
@@ -129,6 +135,9 @@ func (j *judge) nodeAddress(ip string) daemon {
 func (j *judge) isNode(name string) bool {
 	if j.addresses == nil {
 		j.addresses = map[string]bool{}
+		for _, a := range j.inv.Addresses {
+			j.addresses[a] = true
+		}
 		for i := range j.inv.Nodes {
 			j.addresses[j.inv.Nodes[i].Name] = true
 			for _, a := range j.inv.Nodes[i].Addresses {

@@ -115,8 +115,12 @@ type Inventory struct {
 	Webhooks       []Webhook
 	// Services are the selectors of Services, of those at least that webhooks name.
 	Services map[Key]map[string]string
+	// Backed are those of Services behind which a pod stands that may not be among Workloads.
+	Backed map[Key]bool
 	// Nodes is empty for files.
 	Nodes []Node
+	// Addresses are names and addresses of nodes that aren't in Nodes, as rules about the cluster don't judge them.
+	Addresses []string
 	// ServerVersion is the API server's, such as v1.35.1; empty for files.
 	ServerVersion string
 	// Sources are where objects other than workloads and webhooks were read from, such as budgets; empty for the API.

@@ -114,7 +114,7 @@ func newReader(c Clients, o Options) *reader {
 	}
 	return &reader{c: c, o: o, inv: &workload.Inventory{
 		ConfigMaps: map[workload.Key]map[string]string{}, Volumes: map[string]corev1.PersistentVolumeSource{}, Claims: map[workload.Key]string{},
-		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{},
+		RuntimeClasses: map[string]string{}, Services: map[workload.Key]map[string]string{}, Backed: map[workload.Key]bool{},
 	}, tree: newTree(), words: words{}, sources: map[[2]string]*corev1.EnvVarSource{}, entries: map[uid]*entry{}}
 }
 

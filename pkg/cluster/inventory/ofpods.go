@@ -41,10 +41,15 @@ func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Invent
 	if classes {
 		kinds = append(kinds, r.classes())
 	}
-	wanted, namespaces := map[workload.Key]bool{}, map[string]bool{}
+	wanted, services, namespaces := map[workload.Key]bool{}, map[workload.Key]bool{}, map[string]bool{}
+	remote := false
 	for i := range r.inv.Workloads {
-		references(&r.inv.Workloads[i], wanted)
+		w := &r.inv.Workloads[i]
+		references(w, wanted)
+		daemons(w, services)
+		remote = remote || dials(w)
 	}
+	kinds = append(kinds, r.services(services)...)
 	for key := range wanted {
 		namespaces[key.Namespace] = true
 	}
@@ -54,8 +59,58 @@ func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Invent
 	if err := r.all(ctx, kinds); err != nil {
 		return nil, err
 	}
+	kinds = r.backing()
+	if remote || r.dialledBySettings() {
+		kinds = append(kinds, r.addresses())
+	}
+	if err := r.all(ctx, kinds); err != nil {
+		return nil, err
+	}
 	r.inv.Unread = slices.Compact(slices.Sorted(slices.Values(r.inv.Unread)))
 	return r.inv, nil
+}
+
+// addresses reads how nodes are called and reached: what a pod dials may be a node, and may be something else.
+func (r *reader) addresses() kind {
+	return wide(listed(r, "Nodes", "whether an address is a node's is not known", r.c.Kube.CoreV1().Nodes().List, func(l *corev1.NodeList) {
+		for i := range l.Items {
+			n := r.node(&l.Items[i])
+			r.inv.Addresses = append(append(r.inv.Addresses, n.Name), n.Addresses...)
+		}
+	}))
+}
+
+// dialledBySettings reports whether a ConfigMap holds the address of a Docker that is reached by TCP.
+func (r *reader) dialledBySettings() bool {
+	for _, data := range r.inv.ConfigMaps {
+		for _, text := range data {
+			if strings.Contains(text, "tcp://") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// backing asks for one pod behind each Service that was read: pods of other nodes are none of the inventory's.
+func (r *reader) backing() []kind {
+	var out []kind
+	for key, selector := range r.inv.Services {
+		if len(selector) == 0 {
+			continue
+		}
+		one := metav1.ListOptions{Limit: 1, LabelSelector: labels.SelectorFromSet(selector).String()}
+		out = append(out, kind{what: "Pods", loses: "the pods behind a DOCKER_HOST are not known", list: func(ctx context.Context) error {
+			l, err := r.c.Kube.CoreV1().Pods(key.Namespace).List(ctx, one)
+			if err == nil && len(l.Items) > 0 {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.inv.Backed[key] = true
+			}
+			return err
+		}})
+	}
+	return out
 }
 
 // few are the namespaces to list one by one, or all of them at once where they are many.

@@ -11,6 +11,7 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apitest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
@@ -69,6 +70,63 @@ func TestOfPods(t *testing.T) {
 	}
 	if len(inv.Unread) != 1 || !strings.HasPrefix(inv.Unread[0], "ConfigMaps may not be read") {
 		t.Errorf("unread %q", inv.Unread)
+	}
+}
+
+// TestOfPodsThatDial says of a DOCKER_HOST what an inventory of the whole cluster says: whether it is a node, a Docker of other pods, or
+// neither.
+func TestOfPodsThatDial(t *testing.T) {
+	s := apitest.New(t)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}}}
+	s.Put("nodes", node)
+	dind := pod("n2", meta("dind"), spec())
+	dind.Labels = map[string]string{"app": "dind"}
+	s.Put("pods", dind)
+	for name, app := range map[string]string{"dind": "dind", "empty": "nobody"} {
+		s.Put("services", &corev1.Service{ObjectMeta: meta(name), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": app}}})
+	}
+	s.Put("configmaps", &corev1.ConfigMap{ObjectMeta: meta("settings"), Data: map[string]string{"DOCKER_HOST": "tcp://192.0.2.1:2375"}})
+
+	for name, tt := range map[string]struct {
+		host     string
+		from     string
+		want     []string
+		requests []string
+	}{
+		"node":     {host: "tcp://192.0.2.1:2375", want: []string{"W009 error"}, requests: []string{"list nodes"}},
+		"name":     {host: "tcp://n1:2375", want: []string{"W009 error"}, requests: []string{"list nodes", "list services"}},
+		"foreign":  {host: "tcp://198.51.100.7:2375", want: []string{"W009 warning"}, requests: []string{"list nodes"}},
+		"service":  {host: "tcp://dind:2375", requests: []string{"list nodes", "list pods", "list services"}},
+		"unserved": {host: "tcp://empty:2375", want: []string{"W009 warning"}, requests: []string{"list nodes", "list pods", "list services"}},
+		"settings": {from: "settings", want: []string{"W009 error"}, requests: []string{"list configmaps", "list nodes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := spec()
+			if c := &client.Containers[0]; tt.from == "" {
+				c.Env = []corev1.EnvVar{{Name: "DOCKER_HOST", Value: tt.host}}
+			} else {
+				c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: tt.from}}}}
+			}
+			before := len(s.Requests())
+			inv, err := OfPods(t.Context(), clients(s), []corev1.Pod{*pod("n1", meta("client"), client)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests := s.Requests()[before:]
+			slices.Sort(requests)
+			var got []string
+			for _, f := range workload.Check(inv, workload.Options{To: v1alpha1.CRIO, From: map[string]v1alpha1.RuntimeName{"n1": v1alpha1.Docker}}) {
+				if f.ID == "W009" || strings.HasPrefix(f.ID, "C") {
+					got = append(got, f.ID+" "+string(f.Severity))
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("findings (-want +got)\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.requests, requests); diff != "" {
+				t.Errorf("requests (-want +got)\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -194,6 +194,24 @@ func daemons(w *workload.Workload, into map[workload.Key]bool) {
 	}
 }
 
+// dials reports whether a workload may be given the address of a Docker that is reached by TCP.
+func dials(w *workload.Workload) bool {
+	for _, list := range [][]corev1.Container{w.Spec.InitContainers, w.Spec.Containers} {
+		for i := range list {
+			c := &list[i]
+			if slices.ContainsFunc(slices.Concat(c.Command, c.Args), func(word string) bool { return strings.Contains(word, "tcp://") }) {
+				return true
+			}
+			for _, env := range c.Env {
+				if env.Name == "DOCKER_HOST" && !strings.HasPrefix(env.Value, "unix://") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 func daemon(namespace, address string, into map[workload.Key]bool) {
 	end := strings.IndexFunc(address, func(c rune) bool {
 		return c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z')

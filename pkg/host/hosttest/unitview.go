@@ -130,9 +130,15 @@ func (n *Node) HangStop(name string) {
 // stopping is a hanging stop's place among what hangs.
 func stopping(unit string) string { return "stop " + unit }
 
-func (v units) Reload(_ context.Context, names ...string) error {
+func (v units) Reload(context.Context) error {
 	return v.job("reload", func(m *manager) error {
 		m.reload()
+		return nil
+	})
+}
+
+func (v units) Forgive(_ context.Context, names ...string) error {
+	return v.job("forgive "+strings.Join(names, " "), func(m *manager) error {
 		for _, name := range names {
 			if u := m.units[name]; u != nil && u.active == "failed" {
 				u.set(m.n, "inactive", "dead")
