@@ -43,8 +43,9 @@ cluster-down:         ## removes that cluster
 e2e: build cluster    ## the verbs on that cluster (RUN=TestName for one of them)
 	hack/make/e2e
 
-faults: build cluster ## every fault and every pair of runtimes on that cluster, in about an hour
-	TIMEOUT=120m RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
+faults: build         ## every fault and every pair of runtimes, on a cluster of four workers
+	KUBECTL_RUNTIME_WORKERS=4 hack/cluster/up
+	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
 bench: build cluster  ## switches measured beside the same by hand; check and status on a large cluster beside kubectl (SCALE)
 	KUBECTL_RUNTIME_LARGE=1 go test ./pkg/cluster/inventory -run TestLarge -count=1 -v

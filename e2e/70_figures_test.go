@@ -59,13 +59,21 @@ func TestFigures(t *testing.T) {
 			p := measure(t, b, plugin, ns, to, func() {
 				b.Start(t, []string{"switch", plugin.Name, "--to", to, "--yes"}, options...).Wait(t, patience).Exited(t, 0)
 			})
-			h := measure(t, b, hand, ns, to, func() { byHand.move(t, from, to) })
+			var emptied time.Duration
+			h := measure(t, b, hand, ns, to, func() { emptied = byHand.move(t, from, to) })
+			h.emptied = emptied
 			if round == 0 {
 				of.requests, of.sent = meter.Requests(), meter.Sent()
 				continue
 			}
+			did := acts(t, plugin)
+			for _, line := range did {
+				if line.Step == "evacuate" {
+					p.emptied += line.Took
+				}
+			}
 			of.plugin, of.hand = append(of.plugin, p), append(of.hand, h)
-			of.addActs(acts(t, plugin))
+			of.addActs(did)
 			t.Logf("%d. %s: by plugin %s, by hand %s", round, name, p, h)
 		}
 	}
@@ -136,6 +144,8 @@ func tabulate(circuit []string, measured map[string]*pairFigures) string {
 			take func(figures) time.Duration
 		}{
 			{"kubelet stopped → Ready on the new runtime", func(f figures) time.Duration { return f.ready.Sub(f.stopped) }},
+			{"of that, pods that take their time to end", func(f figures) time.Duration { return f.emptied }},
+			{"without that", func(f figures) time.Duration { return f.ready.Sub(f.stopped) - f.emptied }},
 			{"kubelet stopped → its DaemonSet's pod Ready", func(f figures) time.Duration { return f.podReady.Sub(f.stopped) }},
 			{"cordon → uncordon", func(f figures) time.Duration { return f.uncordoned.Sub(f.cordoned) }},
 			{"the whole command", func(f figures) time.Duration { return f.ended.Sub(f.began) }},
@@ -180,6 +190,8 @@ func median(of []figures, take func(figures) time.Duration) time.Duration {
 // figures are the moments of one switch.
 type figures struct {
 	began, cordoned, stopped, ready, podReady, uncordoned, ended time.Time
+	// emptied is what it took to end the pods that the drain left, after the kubelet was stopped.
+	emptied time.Duration
 }
 
 // String is the outage and the time without new pods.

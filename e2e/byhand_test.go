@@ -53,12 +53,14 @@ func newByHand(t *testing.T, b *bed.Bed, n *bed.Node) byHand {
 	return byHand{b, n}
 }
 
-// move drains the node, changes its runtime, and lets pods come again.
-func (h byHand) move(t *testing.T, from, to string) {
+// move drains the node, changes its runtime, and lets pods come again. It returns what it took to end the pods that the drain left.
+func (h byHand) move(t *testing.T, from, to string) time.Duration {
 	t.Helper()
 	h.kubectl(t, "drain", h.node.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=2m")
-	h.node.Sh(t, fmt.Sprintf(`systemctl stop kubelet
+	took := h.node.Sh(t, fmt.Sprintf(`systemctl stop kubelet
+		began=$(date +%%s%%N)
 		%s
+		echo $(($(date +%%s%%N) - began))ns
 		for unit in $(echo %s | tr ' ' '\n' | tac); do systemctl stop $unit; systemctl disable -q $unit; done
 		pkill containerd-shim || true
 		sed -i -e 's#%s#%s#' -e 's#/system.slice/%s#/system.slice/%s#' %s
@@ -67,6 +69,11 @@ func (h byHand) move(t *testing.T, from, to string) {
 		cgroupsByHand[from], cgroupsByHand[to], settingsByHand, unitsByHand[to]))
 	h.node.On(t, to, time.Minute)
 	h.kubectl(t, "uncordon", h.node.Name)
+	emptied, err := time.ParseDuration(took)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return emptied
 }
 
 func (h byHand) kubectl(t *testing.T, args ...string) {

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +189,34 @@ func sortRuns(runs []v1alpha1.Run) {
 // ErrRunning means that a container of the engine still runs.
 var errNoRun = errors.New("no new run was seen")
 
+// watchScript waits some seconds until a run that isn't among those named first is in one of the phases behind the --. It starts
+// nothing meanwhile, so that whoever is watched has the processors for himself.
+const watchScript = `
+shopt -s nullglob
+declare -A old wanted
+while [ "$1" != -- ]; do old[$1]=1; shift; done
+for p in "${@:2}"; do wanted[$p]=1; done
+exec 9<> <(:)
+until [ $SECONDS -ge 5 ]; do
+	for d in ` + RunsDir + `/*; do
+		[ -z "${old[${d##*/}]-}" ] || continue
+		IFS= read -r -d '' text 2>/dev/null <"$d/run.json" || true
+		! [[ $text =~ \"phase\":\ *\"([a-zA-Z]+)\" ]] || [ -z "${wanted[${BASH_REMATCH[1]}]-}" ] || exit 0
+	done
+	read -r -t 0.02 -u 9 || true
+done
+`
+
+// watch returns when a new run is in one of phases, or later.
+func (n *Node) watch(ctx context.Context, old map[string]bool, phases []v1alpha1.Phase) {
+	args := []string{"exec", n.Name, "bash", "-c", watchScript, "watch"}
+	args = append(append(args, slices.Sorted(maps.Keys(old))...), "--")
+	for _, p := range phases {
+		args = append(args, string(p))
+	}
+	_ = exec.CommandContext(ctx, n.bed.Docker, args...).Run() // a node that is being rebooted can't be asked
+}
+
 // AwaitPhase polls the node until a run that isn't in known is in one of phases, and returns it.
 func (n *Node) AwaitPhase(ctx context.Context, known []v1alpha1.Run, timeout time.Duration, phases ...v1alpha1.Phase) (v1alpha1.Run, error) {
 	var found v1alpha1.Run
@@ -195,6 +225,7 @@ func (n *Node) AwaitPhase(ctx context.Context, known []v1alpha1.Run, timeout tim
 		old[run.ID] = true
 	}
 	err := Await(ctx, timeout, 20*time.Millisecond, func(ctx context.Context) string {
+		n.watch(ctx, old, phases)
 		runs, err := n.Runs(ctx)
 		if err != nil {
 			return err.Error()

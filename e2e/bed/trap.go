@@ -21,15 +21,19 @@ type Trap struct {
 }
 
 // trapScript reads the progress of a run that isn't among those there were, with no process but its own until the line
-// comes: then whoever runs the run's unit is stopped, and the unit's name printed.
+// comes: then whoever runs the run's unit is stopped, and the unit's name printed. It rests between looks, long ones until there
+// is a run: the run itself needs the processors.
 const trapScript = `
 shopt -s nullglob
-phase=$1 step=$2 runs=/var/lib/kubectl-runtime/runs
+phase=$1 step=$2 runs=/var/lib/kubectl-runtime/runs rest=0.03
 declare -A old
 for d in "$runs"/*; do old[$d]=1; done
+exec 9<> <(:)
 while :; do
+	read -r -t $rest -u 9 || true
 	for d in "$runs"/*; do
 		[ -z "${old[$d]}" ] && [ -e "$d/progress.jsonl" ] || continue
+		rest=0.003
 		at=staging hit=
 		while IFS= read -r line; do
 			case $line in *'"phase":"'*) at=${line#*'"phase":"'}; at=${at%%'"'*};; esac

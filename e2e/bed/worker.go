@@ -36,14 +36,18 @@ func (b *Bed) Worker(t *testing.T, index int) *Node {
 		}
 	})
 	found, known := n.Photo(t), n.Known(t)
-	t.Cleanup(func() {
-		ctx, cancel := contextOf(t, 6*time.Minute)
-		defer cancel()
-		if err := b.settle(ctx, t, n, found, known); err != nil {
-			t.Errorf("%s was not left as it was found: %v", n.Name, err)
-		}
-	})
+	t.Cleanup(func() { b.Mend(t, n, found, known) })
 	return n
+}
+
+// Mend fails the test unless the node comes to look as it was found, and repairs it for the next one.
+func (b *Bed) Mend(t *testing.T, n *Node, found *photo.Photo, known []v1alpha1.Run) {
+	t.Helper()
+	ctx, cancel := contextOf(t, 6*time.Minute)
+	defer cancel()
+	if err := b.settle(ctx, t, n, found, known); err != nil {
+		t.Errorf("%s was not left as it was found: %v", n.Name, err)
+	}
 }
 
 // Pool are workers that tests share which run beside each other, one to each.

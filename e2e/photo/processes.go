@@ -12,14 +12,16 @@ import (
 	"strings"
 )
 
-// A process that ends while it is looked at has no exe any more.
+// A process that ends while it is looked at has no exe any more. The shell reads by itself what it can: a program for each file of
+// each process would take as long as all the rest of a photograph.
 const processesScript = `
-for p in /proc/[0-9]*; do
-	exe=$(readlink "$p/exe" 2>/dev/null) || continue
-	cgroup=$(tr '\n' ' ' <"$p/cgroup" 2>/dev/null) || continue
-	args=$(tr '\0\n\t' '   ' <"$p/cmdline" 2>/dev/null) || continue
-	printf '%s\t%s\t%s\n' "$exe" "$cgroup" "$args"
-done
+find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -printf '%h\t%l\n' 2>/dev/null | while IFS=$'\t' read -r p exe; do
+	[ -n "$exe" ] || continue
+	mapfile -t cgroup 2>/dev/null <"$p/cgroup" || continue
+	mapfile -d '' -t args 2>/dev/null <"$p/cmdline" || continue
+	args="${args[*]}"
+	printf '%s\t%s\t%s\n' "$exe" "${cgroup[*]}" "${args//[$'\n\t']/ }"
+done || true
 `
 
 var (

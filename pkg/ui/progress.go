@@ -44,6 +44,7 @@ type line struct {
 	prefix string
 	text   string
 	detail string
+	told   []string // the details of text
 	since  time.Time
 	spoken time.Time
 }
@@ -86,8 +87,8 @@ func (p *Progress) Event(e Event) {
 	now := p.u.now()
 	l := p.line(e.Node)
 	text := clean(e.Text)
-	// A detail that ends is told twice: only a long one is worth a second line.
-	again := e.Detail && text == l.detail && e.Took < time.Second
+	// A detail that ends is told twice: only a long one is worth a second line. Others may have begun meanwhile.
+	again := e.Detail && e.Took < time.Second && (text == l.detail || e.Took > 0 && slices.Contains(l.told, text))
 	if e.Step > 0 {
 		l.prefix = fmt.Sprintf("%d/%d", e.Step, e.Of)
 	}
@@ -95,11 +96,12 @@ func (p *Progress) Event(e Event) {
 	case e.Warning:
 	case e.Detail:
 		l.detail = text
+		l.told = append(l.told, text)
 	default:
 		if l.text != text && e.Took == 0 {
 			l.since = now
 		}
-		l.text, l.detail = text, ""
+		l.text, l.detail, l.told = text, "", nil
 	}
 	switch {
 	case e.Warning:
