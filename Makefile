@@ -48,7 +48,6 @@ faults: build         ## every fault and every pair of runtimes, on a cluster of
 	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
 bench: build cluster  ## switches measured beside the same by hand; check and status on a large cluster beside kubectl (SCALE)
-	KUBECTL_RUNTIME_LARGE=1 go test ./pkg/cluster/inventory -run TestLarge -count=1 -v
 	hack/make/scale $(SCALE)
 	RUN='^Test(Start)?Figures$$' hack/make/e2e
 

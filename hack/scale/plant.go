@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload/corpus"
 )
 
 // exhibit is a file of the corpus of manifests: what it holds, and what must be found in it where nodes move from Docker to containerd.
@@ -52,44 +53,30 @@ func (e *exhibit) portable() bool {
 
 // exhibits reads the files that say what is found without knowing nodes or pods: those that do are about clusters of their own.
 func exhibits(dir string) ([]exhibit, error) {
+	files, err := corpus.Read(dir)
+	if err != nil {
+		return nil, err
+	}
 	var out []exhibit
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
+	for i := range files {
+		e, ok, err := readExhibit(&files[i])
 		if err != nil {
-			return err
-		}
-		e, ok, err := readExhibit(strings.TrimSuffix(filepath.Base(path), ".yaml"), string(text))
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", files[i].Path, err)
 		}
 		if ok {
 			out = append(out, e)
 		}
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
-func readExhibit(name, text string) (e exhibit, ok bool, err error) {
-	e.name = name
-	head := map[string]string{}
-	for line := range strings.Lines(text) {
-		comment, is := strings.CutPrefix(line, "# ")
-		if !is {
-			break
-		}
-		field, value, _ := strings.Cut(strings.TrimSpace(comment), ":")
-		head[field] = strings.TrimSpace(value)
-	}
-	e.want = strings.Fields(head["want"])
+func readExhibit(f *corpus.File) (e exhibit, ok bool, err error) {
+	e.name, e.want = strings.TrimSuffix(filepath.Base(f.Path), ".yaml"), f.Want
 	// No API server takes a host path with dots; files may have it.
-	if strings.Contains(text, "/../") || head["to"] != "containerd" || head["from"] != "docker" || head["live"] != "" || head["server"] != "" || head["unread"] != "" {
+	if strings.Contains(f.Body, "/../") || f.To != v1alpha1.Containerd || f.From != v1alpha1.Docker || len(f.Live) > 0 || f.Server != "" || len(f.Unread) > 0 {
 		return e, false, nil
 	}
-	docs := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
+	docs := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(f.Body)))
 	for {
 		doc, err := docs.Read()
 		if errors.Is(err, io.EOF) {

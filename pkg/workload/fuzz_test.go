@@ -36,7 +36,7 @@ func FuzzScript(f *testing.F) {
 }
 
 func FuzzAgent(f *testing.F) {
-	for _, e := range corpus(f) {
+	for _, e := range entries(f) {
 		for _, m := range e.inv.ConfigMaps {
 			for key, body := range m {
 				f.Add(key, body)
@@ -80,7 +80,7 @@ func FuzzClean(f *testing.F) {
 
 // FuzzCheck judges any pod, twice with the same answer, and finds nothing in it for the runtime that it moves to.
 func FuzzCheck(f *testing.F) {
-	for _, e := range corpus(f) {
+	for _, e := range entries(f) {
 		for i := range e.inv.Workloads {
 			body, err := yaml.Marshal(e.inv.Workloads[i].Spec)
 			if err != nil {

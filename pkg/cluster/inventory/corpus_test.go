@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,68 +19,33 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apitest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload/corpus"
 )
 
 // TestCorpus holds the reading to the rules: what they find in manifests they find through the API server, where only a part of every
 // object is kept. The files say what that is; their heads are described beside the rules.
 func TestCorpus(t *testing.T) {
-	const corpus = "../../workload/testdata/corpus"
+	files, err := corpus.Read("../../workload/testdata/corpus")
+	if err != nil {
+		t.Fatal(err)
+	}
 	judged := 0
-	err := filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		body, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		head := map[string]string{}
-		for line := range strings.Lines(string(body)) {
-			comment, is := strings.CutPrefix(line, "# ")
-			if !is {
-				break
-			}
-			field, value, _ := strings.Cut(strings.TrimSpace(comment), ":")
-			head[field] = strings.TrimSpace(value)
-		}
+	for _, f := range files {
 		// A pod in a file is none that runs; versions and refusals are what other tests are about.
-		if filepath.Base(path) == "pod-in-a-file.yaml" || head["server"] != "" || head["unread"] != "" {
-			return nil
+		if filepath.Base(f.Path) == "pod-in-a-file.yaml" || f.Server != "" || len(f.Unread) > 0 {
+			continue
 		}
 		judged++
-		t.Run(strings.TrimPrefix(path, corpus+"/"), func(t *testing.T) {
-			live := strings.Fields(head["live"])
+		t.Run(f.Name, func(t *testing.T) {
 			s := apitest.New(t)
-			serve(t, s, string(body), live)
-			inv := read(t, s, Options{})
-			o := workload.Options{To: v1alpha1.RuntimeName(head["to"])}
-			if head["from"] != "" {
-				o.From = map[string]v1alpha1.RuntimeName{}
-				for _, node := range append(live, "spare") {
-					o.From[node] = v1alpha1.RuntimeName(head["from"])
-				}
-			}
-			var have []string
-			for _, f := range workload.Check(inv, o) {
-				severity := string(f.Severity)
-				if f.Suppressed != "" {
-					severity = "suppressed"
-				}
-				have = append(have, f.ID+":"+severity)
-			}
-			slices.Sort(have)
-			want := slices.Sorted(slices.Values(strings.Fields(head["want"])))
-			if diff := cmp.Diff(want, slices.Compact(have)); diff != "" {
+			serve(t, s, f.Body, f.Live)
+			have := corpus.Said(workload.Check(read(t, s, Options{}), workload.Options{To: f.To, From: f.Runtimes()}))
+			if diff := cmp.Diff(f.Want, have); diff != "" {
 				t.Errorf("(-want +have)\n%s", diff)
 			}
 		})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	if judged < 150 {
 		t.Errorf("%d files, want 150", judged)
