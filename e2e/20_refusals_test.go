@@ -46,6 +46,12 @@ func TestRefusals(t *testing.T) {
 		n.Sh(t, "sed -i 's/max_concurrent_downloads = 5/max_concurrent_downloads = 4/' "+config+"; touch "+config)
 		refuses(t, b, n, switchArgs(n), config)
 	})
+	t.Run("BudgetThatNeverLetsGo", func(t *testing.T) {
+		b := bed.Open(t)
+		n := b.Worker(t, 0)
+		blocked(t, b, n)
+		refuses(t, b, n, switchArgs(n), neverMoves, "PodDisruptionBudget/blocker", "--ignore "+neverMoves)
+	})
 	t.Run("MissingRight", func(t *testing.T) {
 		b := bed.Open(t)
 		n := b.Worker(t, 0)
@@ -120,7 +126,7 @@ func secondOperator(t *testing.T) {
 	n := b.Worker(t, 0)
 	blocked(t, b, n)
 	before := n.Photo(t)
-	args := switchArgs(n, "--drain-timeout", "15s")
+	args := switchArgs(n, "--drain-timeout", "15s", "--ignore", neverMoves)
 	first, second := b.Start(t, args), b.Start(t, args)
 	first.Wait(t, patience).Exited(t, 1)
 	second.Wait(t, patience).Exited(t, 1)

@@ -22,7 +22,7 @@ func TestStagingDisturbsNobody(t *testing.T) {
 	before := n.Photo(t)
 
 	prober := b.Probe(t, elsewhere, fmt.Sprintf("http://%s:%d/", pod.Status.PodIP, bed.Port))
-	s := b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s")...)
+	s := b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s", "--ignore", neverMoves)...)
 	s.Says(t, "blocker")
 	unchanged(t, b, n, before)
 	seen := prober.Stop(t)

@@ -53,7 +53,7 @@ func TestNothingRemains(t *testing.T) {
 		n := b.Worker(t, 0)
 		blocked(t, b, n)
 		before := n.Photo(t)
-		s := b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s")...)
+		s := b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s", "--ignore", neverMoves)...)
 		s.Says(t, "blocker")
 		tells(t, s)
 		unchanged(t, b, n, before)
@@ -66,7 +66,7 @@ func TestNothingRemains(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := n.Photo(t)
-		tells(t, b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s")...))
+		tells(t, b.Expect(t, 1, patience, switchArgs(n, "--drain-timeout", "5s", "--ignore", neverMoves)...))
 		schedulable(t, n, false)
 		nothingOnNode(t, b, n)
 		if err := n.Cordon(t.Context(), false); err != nil {

@@ -129,7 +129,7 @@ func TestLaptopGone(t *testing.T) {
 	n := b.Worker(t, 0)
 	blocked(t, b, n)
 	before, known := n.Photo(t), n.Known(t)
-	s := b.Start(t, switchArgs(n, "--drain-timeout", "20m"))
+	s := b.Start(t, switchArgs(n, "--drain-timeout", "20m", "--ignore", neverMoves))
 	ended(t, n, known, patience, v1alpha1.PhaseStaged)
 	schedulable(t, n, false)
 	time.Sleep(2 * time.Second)

@@ -30,6 +30,9 @@ func switchArgs(n *bed.Node, more ...string) []string {
 
 func rollbackArgs(n *bed.Node) []string { return []string{"rollback", n.Name, "--yes"} }
 
+// neverMoves is the rule that stops a switch for a budget by which no pod ever goes.
+const neverMoves = "W030"
+
 // blocked puts a pod on the node that a budget keeps there: a drain can't end.
 func blocked(t *testing.T, b *bed.Bed, n *bed.Node) corev1.Pod {
 	t.Helper()

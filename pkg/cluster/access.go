@@ -205,6 +205,7 @@ func JudgeRights() []Right {
 		grant{"", "persistentvolumeclaims", "", "list"},
 		grant{"", "persistentvolumes", "", "list"},
 		grant{"", "services", "", "list"},
+		grant{"policy", "poddisruptionbudgets", "", "list"},
 		grant{"node.k8s.io", "runtimeclasses", "", "list"},
 		grant{"apps", "deployments", "", "get"},
 		grant{"apps", "statefulsets", "", "get"},

@@ -53,8 +53,11 @@ func objectsOfErrors(findings []v1alpha1.Finding) map[string]bool {
 	return out
 }
 
-// ofDrain reports whether a rule says what the drain of a switch finds out itself, by its own flags.
-func ofDrain(id string) bool { return strings.HasPrefix(id, "W03") }
+// ofBudgets is the rule about budgets that never let a pod go: a drain would only find out by waiting.
+const ofBudgets = "W030"
+
+// ofDrain reports whether a rule says what the drain of a switch finds out at once, by its own flags.
+func ofDrain(id string) bool { return strings.HasPrefix(id, "W03") && id != ofBudgets }
 
 // ofWorkloads reports whether a finding is a judge's. A saved plan has those of the day it was made.
 func ofWorkloads(f v1alpha1.Finding) bool {
@@ -72,6 +75,9 @@ func (p *Prepared) judgeWorkloads(ctx context.Context, made *v1alpha1.Plan) erro
 	found, err := p.e.judge(ctx, p.node.Name, made.From.Name, made.To.Name, others)
 	if err != nil {
 		return err
+	}
+	if p.e.opts.Drain.DisableEviction {
+		found = slices.DeleteFunc(found, func(f v1alpha1.Finding) bool { return f.ID == ofBudgets })
 	}
 	made.Findings = append(slices.DeleteFunc(slices.Clone(made.Findings), ofWorkloads), found...)
 	return nil

@@ -9,9 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
@@ -85,6 +88,49 @@ func TestWorkloadsStop(t *testing.T) {
 			})
 			if diff := cmp.Diff([]string{"get apps/deployments"}, extra); diff != "" {
 				t.Errorf("requests (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBudgetsStop refuses a node with a pod that a budget never lets go, before anybody waits for that, unless pods are deleted.
+func TestBudgetsStop(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opts    Options
+		blocked bool
+	}{
+		"evicted": {blocked: true},
+		"ignored": {opts: Options{Ignore: []string{"W030"}}},
+		"deleted": {opts: Options{Drain: cluster.DrainOptions{DisableEviction: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.api.Put("pods", &corev1.Pod{
+				TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: "shop", Name: "db-0", Labels: map[string]string{"app": "db"},
+					OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "db", Controller: new(true)}},
+				},
+				Spec: corev1.PodSpec{NodeName: worker, Containers: []corev1.Container{{Name: "c", Image: "registry.example/db:1"}}},
+			})
+			m.api.Put("policy/poddisruptionbudgets", &policyv1.PodDisruptionBudget{
+				TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"},
+				Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(0)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}},
+			})
+			m.show()
+			p, err := m.engine(tt.opts, nil).Prepare(t.Context(), worker, v1alpha1.CRIO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stop *FindingsError
+			if got := errors.As(p.Blocked(), &stop); got != tt.blocked {
+				t.Errorf("blocked: %v", p.Blocked())
+			}
+			if tt.blocked && !strings.Contains(p.Blocked().Error(), "W030 shop/PodDisruptionBudget/db never allows a pod to go") {
+				t.Errorf("%v", p.Blocked())
+			}
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -18,7 +18,7 @@ import (
 // refer to nothing. Owners are known by the pods' references alone: Annotate asks for more where it matters.
 func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Inventory, error) {
 	r := newReader(c, Options{Selector: labels.Everything()})
-	claims, classes := map[string]bool{}, false
+	claims, moved, classes := map[string]bool{}, map[string]bool{}, false
 	for i := range pods {
 		p := pods[i].DeepCopy()
 		named(p)
@@ -28,6 +28,10 @@ func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Invent
 			}
 		}
 		classes = classes || p.Spec.RuntimeClassName != nil
+		// A drain leaves the others where they are.
+		if owner := metav1.GetControllerOf(p); owner != nil && owner.Kind != "DaemonSet" && owner.Kind != "Node" {
+			moved[p.Namespace] = true
+		}
 		r.pod(p)
 	}
 	r.finish()
@@ -37,6 +41,9 @@ func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Invent
 		for _, ns := range few(claims) {
 			kinds = append(kinds, r.claims(ns))
 		}
+	}
+	for _, ns := range few(moved) {
+		kinds = append(kinds, r.budgets(ns))
 	}
 	if classes {
 		kinds = append(kinds, r.classes())

@@ -44,8 +44,12 @@ func TestOfPods(t *testing.T) {
 	if diff := cmp.Diff(want, told(inv)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if got := s.Requests(); len(got) > 0 {
-		t.Errorf("requests for pods that refer to nothing: %v", got)
+	if diff := cmp.Diff([]string{"list policy/poddisruptionbudgets"}, s.Requests()); diff != "" {
+		t.Errorf("requests for pods that refer to nothing (-want +got)\n%s", diff)
+	}
+	resident := *pod("n1", meta("log-a", "apps/v1/DaemonSet/log"), spec())
+	if _, err := OfPods(t.Context(), clients(s), []corev1.Pod{resident}); err != nil || len(s.Requests()) > 1 {
+		t.Errorf("%v, requests for a pod that no drain moves: %v", err, s.Requests()[1:])
 	}
 
 	sandboxed := spec(configMap("scripts"), claim("data", "disk"))
@@ -55,7 +59,7 @@ func TestOfPods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := s.Requests()
+	got := s.Requests()[2:]
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"list configmaps", "list node.k8s.io/runtimeclasses", "list persistentvolumeclaims", "list persistentvolumes"}, got); diff != "" {
 		t.Errorf("requests (-want +got)\n%s", diff)

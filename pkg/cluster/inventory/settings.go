@@ -29,13 +29,7 @@ func (r *reader) settings() []kind {
 				r.inv.Nodes = append(r.inv.Nodes, r.node(&l.Items[i]))
 			}
 		})),
-		listed(r, "PodDisruptionBudgets", "what blocks a drain is not known", r.c.Kube.PolicyV1().PodDisruptionBudgets(ns).List, func(l *policyv1.PodDisruptionBudgetList) {
-			for i := range l.Items {
-				b := l.Items[i]
-				b.ManagedFields = nil
-				r.inv.Budgets = append(r.inv.Budgets, b)
-			}
-		}),
+		r.budgets(ns),
 		wide(listed(r, "ValidatingWebhookConfigurations", aboutCluster, hooks.ValidatingWebhookConfigurations().List, func(l *admissionv1.ValidatingWebhookConfigurationList) {
 			for i := range l.Items {
 				r.webhooks("ValidatingWebhookConfiguration", &l.Items[i].ObjectMeta, l.Items[i].Webhooks)
@@ -105,6 +99,16 @@ func listed[L metav1.ListInterface](r *reader, what, loses string, list lister[L
 			take(l)
 		})
 	}}
+}
+
+func (r *reader) budgets(ns string) kind {
+	return listed(r, "PodDisruptionBudgets", "what blocks a drain is not known", r.c.Kube.PolicyV1().PodDisruptionBudgets(ns).List, func(l *policyv1.PodDisruptionBudgetList) {
+		for i := range l.Items {
+			b := l.Items[i]
+			b.ManagedFields = nil
+			r.inv.Budgets = append(r.inv.Budgets, b)
+		}
+	})
 }
 
 func (r *reader) node(n *corev1.Node) workload.Node {
