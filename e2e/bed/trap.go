@@ -44,7 +44,7 @@ while :; do
 		[ -n "$hit" ] || continue
 		run=${d##*/}
 		for _ in {1..100}; do
-			pid=$(pgrep --newest --full "/agents/[0-9a-f]* run [a-z]* $run") && kill -STOP "$pid" && break
+			pid=$(pgrep --newest --full "/agents/[0-9a-f]* run [a-z]* $run") && kill -STOP "$pid" 2>/dev/null && break
 		done
 		sed -n 's|.*/\(kubectl-runtime-[^/]*\.service\)$|\1|p' "/proc/$pid/cgroup" | head -n 1
 		exit

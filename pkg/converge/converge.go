@@ -25,6 +25,8 @@ const (
 	graceDefault    = 30 * time.Second // a pod's own grace, at most
 	dialTimeout     = 3 * time.Second
 	callTimeout     = 20 * time.Second // one CRI call, grace not counted
+	idleTimeout     = 5 * time.Second  // a network plugin's work
+	endRounds       = 5                // of listing a runtime's pods and ending them
 	goneTimeout     = 3 * time.Second  // shims end a moment after their sandbox
 	killTimeout     = 15 * time.Second // what SIGKILL takes, in D state perhaps for ever
 	stopTimeout     = 3 * time.Minute  // systemd's own patience with a daemon is less

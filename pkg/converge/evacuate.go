@@ -41,10 +41,15 @@ func (a *actor) evacuate(ctx context.Context) error {
 	return a.release(ctx, unable)
 }
 
-// sweep ends and releases pods again, of runtimes that couldn't be asked: a daemon that hung may have gone on with what
-// it was asked before in the moment in which it was told to end.
+// sweep releases networks again once no runtime runs any more: the start of a pod that was under way may have attached one behind
+// its end. Of runtimes that couldn't be asked it ends pods again, too: a daemon that hung may have gone on with what it was asked
+// before in the moment in which it was told to end.
 func (a *actor) sweep(ctx context.Context) error {
 	if len(a.forced) == 0 {
+		if err := a.m.Pods.Detach(ctx); err != nil {
+			// A record of a pod that went long ago, perhaps, whose plugin is no more: the new runtime doesn't need it.
+			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: "releasing the network of pods", Error: err.Error()})
+		}
 		return nil
 	}
 	if err := a.gone(ctx, true); err != nil {
@@ -72,17 +77,39 @@ func (a *actor) endAll(ctx context.Context, ref v1alpha1.RuntimeRef) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	boxes, err := call(ctx, callTimeout, conn.Sandboxes)
-	if err != nil {
-		return fmt.Errorf("listing its pods: %w", err)
+	// What the kubelet asked for last may still be under way: a pod that is being started comes late, or is ended before it has
+	// its network.
+	for range endRounds {
+		if err := a.idle(ctx); err != nil {
+			return err
+		}
+		boxes, err := call(ctx, callTimeout, conn.Sandboxes)
+		if err != nil {
+			return fmt.Errorf("listing its pods: %w", err)
+		}
+		if len(boxes) == 0 {
+			return nil
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, len(boxes))
+		for k, box := range boxes {
+			wg.Go(func() { errs[k] = a.end(ctx, conn, box) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
 	}
-	var wg sync.WaitGroup
-	errs := make([]error, len(boxes))
-	for k, box := range boxes {
-		wg.Go(func() { errs[k] = a.end(ctx, conn, box) })
+	return nil // gone proves it, or kills
+}
+
+// idle waits a while until no runtime is attaching a pod to its network.
+func (a *actor) idle(ctx context.Context) error {
+	done := func() (bool, error) {
+		busy, err := call(ctx, callTimeout, a.m.Pods.Attaching)
+		return !busy, err
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return a.waitFor(ctx, idleTimeout, done, func() error { return nil })
 }
 
 // up reports whether the service that serves the endpoint runs, which is the last to be started. Where only its socket

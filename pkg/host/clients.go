@@ -185,8 +185,8 @@ func (c linuxClients) DockerHosts(ctx context.Context, sockets []string) ([]v1al
 	if err != nil {
 		return nil, fmt.Errorf("looking for DOCKER_HOST: %w", err)
 	}
-	// This program enters the host's network before it does anything.
-	node, err := os.Readlink(filepath.Join(c.procs.root, "self/ns/net"))
+	// This program enters the host's network before it does anything. Another thread of it may be in another one for a moment.
+	node, err := os.Readlink(filepath.Join(c.procs.root, "thread-self/ns/net"))
 	if err != nil {
 		return nil, fmt.Errorf("looking for DOCKER_HOST: %w", err)
 	}

@@ -9,14 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -160,12 +158,12 @@ func TestUnixClients(t *testing.T) {
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("connections by process (-want +have)\n%s", diff)
 	}
-	// Looking leaves this process where it was: /proc tells it by the main thread.
+	// Looking leaves this process where it was.
 	for range 20 {
 		if _, err := clients.Unix(t.Context(), []string{socket}); err != nil {
 			t.Fatal(err)
 		}
-		if after, err := os.Readlink("/proc/self/ns/net"); err != nil || after != before {
+		if after, err := os.Readlink("/proc/thread-self/ns/net"); err != nil || after != before {
 			t.Fatalf("in network %s and not in %s: %v", after, before, err)
 		}
 	}
@@ -278,52 +276,15 @@ func TestContained(t *testing.T) {
 	}
 }
 
-func TestReadPeersOfNonsense(t *testing.T) {
-	for _, data := range [][]byte{
-		{1, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{99, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{16, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{20, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff},
-		{18, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
-	} {
-		if done, err := readPeers(data, nil, nil); !done || err == nil {
-			t.Errorf("%v: %v %v", data, done, err)
-		}
-	}
-	done, err := readPeers([]byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil, nil)
-	if !done || err != nil {
-		t.Errorf("the end: %v %v", done, err)
-	}
-}
-
-func FuzzReadPeers(f *testing.F) {
-	f.Add([]byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add(append([]byte{48, 0, 0, 0, 20, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0}, append(make([]byte, 16), 8, 0, 2, 0, 7, 0, 0, 0, 12, 0, 1, 0, 0, 0, 0, 0)...))
+func FuzzEndpoints(f *testing.F) {
+	f.Add(append(make([]byte, diagMessageLen), 8, 0, 2, 0, 7, 0, 0, 0, 12, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+	f.Add(make([]byte, diagMessageLen-1))
+	f.Add(append(make([]byte, diagMessageLen), 99, 0, 2, 0))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		out := map[uint64]string{}
-		_, _ = readPeers(data, map[inode]string{{}: "/run/x.sock"}, out)
-		if out[0] != "" {
-			t.Fatal("a peer without a number")
+		if _, _, err := endpoints(data); err == nil && len(data) < diagMessageLen {
+			t.Fatal("a message that is cut off is taken for whole")
 		}
 	})
-}
-
-func TestOnLastThread(t *testing.T) {
-	// With one processor idle threads are taken again and again, the main one among them.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	seen := map[int]bool{}
-	for range 300 {
-		onLastThread(func() {
-			if id := unix.Gettid(); id == unix.Getpid() || seen[id] {
-				t.Errorf("thread %d, of process %d, after %d others", id, unix.Getpid(), len(seen))
-			} else {
-				seen[id] = true
-			}
-		})
-	}
-	if len(seen) != 300 {
-		t.Errorf("%d threads", len(seen))
-	}
 }
 
 // A link of a process leads through its own root and not through this one's.

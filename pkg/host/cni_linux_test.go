@@ -1,9 +1,11 @@
 package host
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,6 +90,36 @@ func TestDetach(t *testing.T) {
 	if diff := cmp.Diff(want, calls); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestAttaching sees a plugin at work by its program's directory.
+func TestAttaching(t *testing.T) {
+	dir := t.TempDir()
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bridge"), sleep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := linuxPods{procs: linuxProcs{root: "/proc"}, cni: cniCleaner{path: filepath.Join(dir, "none") + ":" + dir}}
+	look := func(want bool) {
+		t.Helper()
+		if got, err := p.Attaching(t.Context()); err != nil || got != want {
+			t.Errorf("attaching: %v, %v", got, err)
+		}
+	}
+	look(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bridge"), "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	look(true)
+	cancel()
+	_ = cmd.Wait() // it was killed
+	look(false)
 }
 
 func TestDetachWithoutPlugin(t *testing.T) {

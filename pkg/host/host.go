@@ -174,6 +174,8 @@ type Pods interface {
 	Processes(ctx context.Context) ([]v1alpha1.Process, error)
 	// Kill kills those processes, asking first with SIGTERM and then, after grace, with SIGKILL, and waits for their end.
 	Kill(ctx context.Context, grace time.Duration) error
+	// Attaching reports whether a runtime is running a CNI plugin right now: for a pod that it starts or ends.
+	Attaching(ctx context.Context) (bool, error)
 	// Detach releases what their network attachments hold: CNI DEL from the cached results, then the named network
 	// namespaces that nobody uses.
 	Detach(ctx context.Context) error

@@ -167,4 +167,26 @@ func describeProcesses(list []v1alpha1.Process) string {
 	return strings.Join(parts, ", ")
 }
 
+// Attaching looks for plugins in the usual places. What a pod runs from such a directory, as those that install plugins do, is none.
+func (p linuxPods) Attaching(context.Context) (bool, error) {
+	init, err := p.procs.cgroups(1)
+	if err != nil {
+		return false, fmt.Errorf("looking for network plugins: %w", err)
+	}
+	pids, err := p.procs.pids()
+	if err != nil {
+		return false, fmt.Errorf("looking for network plugins: %w", err)
+	}
+	for _, pid := range pids {
+		exe, err := p.procs.exe(pid)
+		if err != nil || !slices.Contains(filepath.SplitList(p.cni.path), filepath.Dir(exe)) || p.procs.ended(pid) {
+			continue
+		}
+		if groups, err := p.procs.cgroups(pid); err == nil && !inPodAnywhere(groups, init) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (p linuxPods) Detach(ctx context.Context) error { return p.cni.detach(ctx) }

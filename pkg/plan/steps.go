@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// Steps renders the acts of the plan, in the order in which they happen.
+// Steps renders the acts of the plan, in the order in which they happen; files are written while containers end.
 func Steps(p *v1alpha1.Plan) []Step {
 	var out []Step
 	say := func(kind Kind, format string, args ...any) {
@@ -29,10 +29,6 @@ func Steps(p *v1alpha1.Plan) []Step {
 			start = append(start, u.Name)
 		}
 	}
-	slices.Reverse(stop)
-	if len(stop) > 0 {
-		say(Remove, "stop %s", strings.Join(stop, ", "))
-	}
 	for i, after := range p.After.Files {
 		if i >= len(p.Before.Files) || told(p, i) {
 			continue
@@ -42,6 +38,10 @@ func Steps(p *v1alpha1.Plan) []Step {
 			why = "  " + after.Why
 		}
 		say(kindOf(p.Before.Files[i], after), "%s%s", after.Path, why)
+	}
+	slices.Reverse(stop)
+	if len(stop) > 0 {
+		say(Remove, "stop %s", strings.Join(stop, ", "))
 	}
 	for _, m := range p.Modules {
 		say(Create, "load the kernel module %s", m)

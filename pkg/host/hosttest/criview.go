@@ -98,6 +98,10 @@ func (r *remote) Sandboxes(ctx context.Context) ([]host.Sandbox, error) {
 		for _, b := range s.sandboxes {
 			out = append(out, b.view())
 		}
+		for _, p := range s.late {
+			s.run(p)
+		}
+		s.late = nil
 		return nil
 	})
 	return out, err

@@ -75,6 +75,9 @@ func (v pods) Kill(ctx context.Context, grace time.Duration) error {
 	return v.change("kill pods", func(_ v1alpha1.RuntimeName, b *sandbox) { b.kill() })
 }
 
+// Attaching is never so: what this node's runtimes start is there at once.
+func (v pods) Attaching(context.Context) (bool, error) { return false, nil }
+
 func (v pods) Detach(context.Context) error {
 	return v.change("detach pods", func(_ v1alpha1.RuntimeName, b *sandbox) {
 		if !b.alive {

@@ -16,6 +16,7 @@ type store struct {
 	images    []v1alpha1.Image
 	foreign   []v1alpha1.Container
 	announced []v1alpha1.Deprecation
+	late      []Pod
 	last      int
 }
 
@@ -87,6 +88,13 @@ func (s *store) reboot() {
 		b.kill()
 		b.attached, b.mounted = false, false
 	}
+}
+
+// Late makes a pod come to a runtime only after somebody has asked it for its pods: one whose start was under way.
+func (n *Node) Late(r v1alpha1.RuntimeName, p Pod) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).late = append(n.store(r).late, p)
 }
 
 // Sandboxes returns the pods that live in a runtime, as namespace/name.
