@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (e *exhibit) portable() bool {
 
 // exhibits reads the files that say what is found without knowing nodes or pods: those that do are about clusters of their own.
 func exhibits(dir string) ([]exhibit, error) {
-	files, err := corpus.Read(dir)
+	files, err := corpus.Read(os.DirFS(dir))
 	if err != nil {
 		return nil, err
 	}

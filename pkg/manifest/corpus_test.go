@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // TestCorpus reads the rules' own corpus as people's files are read: the same must be found, with a line for each finding.
 // What needs a cluster (pods on nodes, nodes, versions) is left to the rules' own test.
 func TestCorpus(t *testing.T) {
-	files, err := corpus.Read("../workload/testdata/corpus")
+	files, err := corpus.Read(os.DirFS("../workload/testdata/corpus"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func TestCorpus(t *testing.T) {
 			continue
 		}
 		n++
-		t.Run(f.Name, func(t *testing.T) {
+		t.Run(f.Path, func(t *testing.T) {
 			l := New("default")
 			if _, err := l.Read(f.Path, strings.NewReader(f.Body)); err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ type entry struct {
 
 func entries(t testing.TB) []entry {
 	t.Helper()
-	files, err := corpus.Read("testdata/corpus")
+	files, err := corpus.Read(os.DirFS("testdata/corpus"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func entries(t testing.TB) []entry {
 
 func TestCorpus(t *testing.T) {
 	for _, e := range entries(t) {
-		t.Run(e.Name, func(t *testing.T) {
+		t.Run(e.Path, func(t *testing.T) {
 			findings := Check(e.inv, e.o)
 			for _, f := range findings {
 				if f.Message == "" || f.Hint == "" || len(f.Evidence) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ import (
 // TestCorpus holds the reading to the rules: what they find in manifests they find through the API server, where only a part of every
 // object is kept. The files say what that is; their heads are described beside the rules.
 func TestCorpus(t *testing.T) {
-	files, err := corpus.Read("../../workload/testdata/corpus")
+	files, err := corpus.Read(os.DirFS("../../workload/testdata/corpus"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestCorpus(t *testing.T) {
 			continue
 		}
 		judged++
-		t.Run(f.Name, func(t *testing.T) {
+		t.Run(f.Path, func(t *testing.T) {
 			s := apitest.New(t)
 			serve(t, s, f.Body, f.Live)
 			have := corpus.Said(workload.Check(read(t, s, Options{}), workload.Options{To: f.To, From: f.Runtimes()}))

@@ -16,8 +16,6 @@ package corpus
 import (
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,9 +24,9 @@ import (
 
 // File is one file of the corpus.
 type File struct {
-	// Path is where it was read from, Name what is behind the corpus's own directory.
-	Path, Name string
-	Body       string
+	// Path is the file's within the corpus.
+	Path string
+	Body string
 
 	To, From v1alpha1.RuntimeName
 	Live     []string
@@ -38,18 +36,18 @@ type File struct {
 	Want, Near []string
 }
 
-// Read returns all files below a directory, in the order of their paths.
-func Read(dir string) ([]File, error) {
+// Read returns all files of a directory, in the order of their paths.
+func Read(dir fs.FS) ([]File, error) {
 	var out []File
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		body, err := os.ReadFile(path)
+		body, err := fs.ReadFile(dir, path)
 		if err != nil {
 			return err
 		}
-		f := File{Path: path, Name: strings.TrimPrefix(path, dir+"/"), Body: string(body)}
+		f := File{Path: path, Body: string(body)}
 		if err := f.head(); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
