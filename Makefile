@@ -47,9 +47,10 @@ faults: build         ## every fault and every pair of runtimes, on a cluster of
 	KUBECTL_RUNTIME_WORKERS=4 hack/cluster/up
 	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
-bench: build cluster  ## switches measured beside the same by hand; check and status on a large cluster beside kubectl (SCALE)
+bench: build cluster-down ## check and status on a large cluster beside kubectl (SCALE); switches beside the same by hand
 	hack/make/scale $(SCALE)
-	RUN='^Test(Start)?Figures$$' hack/make/e2e
+	hack/cluster/up
+	TIMEOUT=60m RUN='^Test(Start)?Figures$$' hack/make/e2e
 
 demo: build cluster   ## status, dry run, switch, a switch that fails, rollback: for real
 	hack/demo

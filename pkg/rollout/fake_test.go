@@ -46,6 +46,8 @@ type machine struct {
 	applyFails string // the reason why applying fails, so that the node goes back
 	stale      bool
 	unproved   bool // the node comes back, its canary never gets Ready
+	unstarted  bool // the runtime that the node has first starts no canary
+	barred     bool // no canary is let in
 	stuck      bool
 	deadline   time.Duration // of an applied run
 	before     func(v v1alpha1.Verb) error

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -58,6 +59,9 @@ func (p *pod) StartCanary(ctx context.Context, _ time.Duration) (canaryPod, erro
 	}
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
+	if p.m.barred {
+		return nil, errors.New("creating the canary pod: exceeded quota")
+	}
 	p.m.canary++
 	return &canary{m: p.m}, nil
 }
@@ -77,8 +81,11 @@ type canary struct {
 	stopped bool
 }
 
-func (c *canary) Wait(ctx context.Context, _ string) error {
-	if c.m.unproved {
+func (c *canary) Wait(ctx context.Context, scheme string) error {
+	if c.m.unstarted && scheme != string(v1alpha1.CRIO) {
+		return errors.New("the canary pod isn't Ready: RunContainerError")
+	}
+	if c.m.unproved && scheme == string(v1alpha1.CRIO) {
 		<-ctx.Done()
 		return fmt.Errorf("the canary pod isn't Ready: %w", context.Cause(ctx))
 	}

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,32 @@ func TestSwitch(t *testing.T) {
 	if reviews != 25 || others < 28 || others > 30 {
 		t.Errorf("%d reviews and %d other requests, want 25 and about 29:\n%s", reviews, others, strings.Join(m.api.Requests(), "\n"))
 	}
+}
+
+// TestCanaryUnderTheOldRuntime: what the old runtime can't start is no reason to keep it, but is told.
+func TestCanaryUnderTheOldRuntime(t *testing.T) {
+	m := newMachine(t)
+	m.unstarted = true
+	var events []Event
+	r, err := switchOne(t.Context(), m.engine(Options{}, &events))
+	if err != nil || r.Outcome != Switched {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !slices.ContainsFunc(events, func(e Event) bool { return e.Warning && strings.Contains(e.Text, "which it has now: the canary pod") }) {
+		t.Error("nobody was told")
+	}
+	m.nothingLeft(t, false)
+}
+
+// TestCanaryThatIsBarred ends a run before anything is staged: it could not be proved.
+func TestCanaryThatIsBarred(t *testing.T) {
+	m := newMachine(t)
+	m.barred = true
+	r, err := switchOne(t.Context(), m.engine(Options{}, nil))
+	if err != nil || r.Outcome != Refused || !strings.Contains(r.Err.Error(), "exceeded quota") || slices.Contains(m.verbs, v1alpha1.VerbStage) {
+		t.Errorf("%+v, %v, after %v", r, err, m.verbs)
+	}
+	m.nothingLeft(t, false)
 }
 
 func TestNodeThatWasCordonedStaysCordoned(t *testing.T) {
