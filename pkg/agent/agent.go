@@ -101,11 +101,14 @@ func (a *Agent) launch(ctx context.Context, name, what, run string, stdin []byte
 	return nil
 }
 
+// untilFree is the patience of who has nothing else to do than to wait for that lock.
+const untilFree = 365 * 24 * time.Hour
+
 // lock takes the lock of the one process that acts, and gives up after a while: who holds it may go on for ever.
 func (a *Agent) lock(ctx context.Context, patience time.Duration) (func(), error) {
 	end := a.Machine.Clock.SinceBoot() + patience
 	for {
-		unlock, err := a.journal().Act(false)
+		unlock, err := a.journal().Act()
 		if !errors.Is(err, host.ErrLocked) {
 			return unlock, err
 		}

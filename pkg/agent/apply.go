@@ -50,7 +50,7 @@ func (a *Agent) apply(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 
 // RunApply is the unit "run apply RUN": it applies, waits for the confirmation, and rolls back without one.
 func (a *Agent) RunApply(ctx context.Context, run string) error {
-	err := a.acting(func() error {
+	err := a.acting(ctx, func() error {
 		r, err := a.journal().Load(run)
 		if err != nil {
 			return err
@@ -68,9 +68,10 @@ func (a *Agent) RunApply(ctx context.Context, run string) error {
 	return a.tidyAlone(ctx)
 }
 
-// acting does something under the lock of the one process that acts, however long that must be waited for.
-func (a *Agent) acting(do func() error) error {
-	unlock, err := a.journal().Act(true)
+// acting does something under the lock of the one process that acts, however long that must be waited for. A unit that waits can
+// be stopped: whoever holds the lock may be the one who stops it.
+func (a *Agent) acting(ctx context.Context, do func() error) error {
+	unlock, err := a.lock(ctx, untilFree)
 	if err != nil {
 		return err
 	}

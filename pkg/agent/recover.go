@@ -25,7 +25,7 @@ const (
 // else takes the run over by its phase.
 func (a *Agent) Recover(ctx context.Context) error {
 	j := a.journal()
-	unlock, err := j.Act(false)
+	unlock, err := j.Act()
 	if errors.Is(err, host.ErrLocked) {
 		return a.unhang(ctx)
 	}
@@ -97,7 +97,7 @@ func (a *Agent) Early(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, earlyLimit)
 	defer cancel()
 	j := a.journal()
-	unlock, err := j.Act(false)
+	unlock, err := j.Act()
 	if errors.Is(err, host.ErrLocked) {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (a *Agent) Early(ctx context.Context) error {
 
 // RunRollback is the unit "run rollback RUN".
 func (a *Agent) RunRollback(ctx context.Context, run string) error {
-	if err := a.acting(func() error { return a.seeThrough(ctx, run) }); err != nil {
+	if err := a.acting(ctx, func() error { return a.seeThrough(ctx, run) }); err != nil {
 		return err
 	}
 	return a.tidyAlone(ctx)

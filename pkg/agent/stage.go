@@ -125,7 +125,7 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 // RunStage is the unit "run stage RUN". It reads the wanted images, a JSON list, from stdin.
 func (a *Agent) RunStage(ctx context.Context, run string, stdin io.Reader) error {
 	j := a.journal()
-	unlock, err := j.Act(true)
+	unlock, err := a.lock(ctx, untilFree)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (a *Agent) tidyAlone(ctx context.Context) error {
 			return err
 		}
 		if !watched {
-			return a.acting(func() error { return a.tidy(ctx) })
+			return a.acting(ctx, func() error { return a.tidy(ctx) })
 		}
 		if err := a.Machine.Clock.Sleep(ctx, 250*time.Millisecond); err != nil {
 			return err
@@ -110,14 +110,15 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 		return nil //nolint:nilerr // an open run needs everything that there is
 	}
 	defer unlock()
+	// First of all, as an agent that somebody runs isn't removed: the unit of the run stays until its plugin has asked for this.
+	if err := a.endUnits(ctx); err != nil {
+		return err
+	}
 	if err := a.tidy(ctx); err != nil {
 		return err
 	}
 	open, err := j.OpenRun()
 	if err != nil {
-		return err
-	}
-	if err := a.endUnits(ctx); err != nil {
 		return err
 	}
 	if err := j.Collect(keptRuns); err != nil {

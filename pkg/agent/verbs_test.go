@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
@@ -272,7 +275,7 @@ func TestDiscardWaits(t *testing.T) {
 		n.Boot()
 		defer n.PowerOff(nil)
 		m := n.Machine()
-		unlock, err := journal.Open(m.Files, m.Clock, journal.Dir).Act(false)
+		unlock, err := journal.Open(m.Files, m.Clock, journal.Dir).Act()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,6 +292,34 @@ func TestDiscardWaits(t *testing.T) {
 		}
 		if resp := <-ends; resp.Error != "" || resp.Run == nil || resp.Run.Phase != v1alpha1.PhaseRemoved {
 			t.Errorf("to the end: %q, %+v", resp.Error, resp.Run)
+		}
+	})
+}
+
+// TestWaitingUnitStops: who holds the lock may stop the units that wait for it.
+func TestWaitingUnitStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)})
+		until(t, n, runID, v1alpha1.PhaseStaged)
+		m := n.Machine()
+		unlock, err := journal.Open(m.Files, m.Clock, journal.Dir).Act()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unlock()
+		for what, run := range map[string]func(ctx context.Context, a *agent.Agent) error{
+			"stage":    func(ctx context.Context, a *agent.Agent) error { return a.RunStage(ctx, runID, strings.NewReader("")) },
+			"apply":    func(ctx context.Context, a *agent.Agent) error { return a.RunApply(ctx, runID) },
+			"rollback": func(ctx context.Context, a *agent.Agent) error { return a.RunRollback(ctx, runID) },
+		} {
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			if err := run(ctx, newAgent(n.Machine())); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s ended with %v", what, err)
+			}
+			stop()
 		}
 	})
 }

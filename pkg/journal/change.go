@@ -8,13 +8,13 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// Act takes the lock that the one process that changes the node holds for life. Without wait it returns host.ErrLocked
-// while another process holds it.
-func (j *Journal) Act(wait bool) (unlock func(), err error) {
+// Act takes the lock that the one process that changes the node holds for life, or returns host.ErrLocked while another
+// process holds it.
+func (j *Journal) Act() (unlock func(), err error) {
 	if err := j.dirs(""); err != nil {
 		return nil, err
 	}
-	return j.files.Lock(j.path("actor.lock"), wait)
+	return j.files.Lock(j.path("actor.lock"), false)
 }
 
 // dirs makes the journal's directories and, when run isn't empty, the run's.
