@@ -45,7 +45,7 @@ e2e: build cluster    ## the verbs on that cluster (RUN=TestName for one of them
 
 faults: build         ## every fault and every pair of runtimes, on a cluster of four workers
 	KUBECTL_RUNTIME_WORKERS=4 hack/cluster/up
-	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
+	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestClockJumps|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
 
 bench: build cluster-down ## check and status on a large cluster beside kubectl (SCALE); switches beside the same by hand
 	hack/make/scale $(SCALE)

@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 		b := bed.Open(t)
 		n := b.Worker(t, 0)
 		blocked(t, b, n)
-		refuses(t, b, n, switchArgs(n), neverMoves, "PodDisruptionBudget/blocker", "--ignore "+neverMoves)
+		refuses(t, b, n, switchArgs(n), neverMoves, "PodDisruptionBudget/blocker")
 	})
 	t.Run("MissingRight", func(t *testing.T) {
 		b := bed.Open(t)

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -118,6 +120,39 @@ func TestAPIServerAway(t *testing.T) {
 				defer engine("unpause", plane)
 				n.Sh(t, "systemctl kill --signal=CONT "+unit)
 				time.Sleep(time.Minute)
+			}),
+		})
+	})
+}
+
+// TestClockJumps sets the clock an hour ahead while the node changes, and back again while it is proved. Nodes share the clock of the
+// machine that the test runs on, so it must be asked for.
+func TestClockJumps(t *testing.T) {
+	if os.Getenv("KUBECTL_RUNTIME_E2E_CLOCK") == "" {
+		t.Skip("sets this machine's clock: only with KUBECTL_RUNTIME_E2E_CLOCK=1")
+	}
+	b := bed.Open(t)
+	t.Run("AnHourAheadAndBack", func(t *testing.T) {
+		selfRollback(t, b.Pool(t), fault{
+			args: []string{"--confirm-timeout", "60s"}, code: 0, ends: []v1alpha1.Phase{v1alpha1.PhaseConfirmed},
+			arm: once(moment{v1alpha1.PhaseApplying, "stop kubelet"}, func(t *testing.T, _ *bed.Bed, n *bed.Node, unit string) {
+				began := time.Now()
+				set := func(to time.Time) {
+					if _, err := n.Run(context.WithoutCancel(t.Context()), fmt.Sprintf("date --set=@%.3f >/dev/null", float64(to.UnixMilli())/1000)); err != nil {
+						t.Error(err)
+					}
+				}
+				// What has passed since is told by the clock that nobody sets.
+				now := func() time.Time { return began.Add(time.Since(began)) }
+				back := make(chan struct{})
+				t.Cleanup(func() { <-back })
+				set(now().Add(time.Hour))
+				go func() {
+					defer close(back)
+					time.Sleep(12 * time.Second)
+					set(now())
+				}()
+				n.Sh(t, "systemctl kill --signal=CONT "+unit)
 			}),
 		})
 	})

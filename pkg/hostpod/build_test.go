@@ -125,8 +125,8 @@ func TestBuildCanary(t *testing.T) {
 			SecurityContext: &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command:      []string{"/agent", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt"},
-				VolumeMounts: []corev1.VolumeMount{{Name: "agent", MountPath: "/agent", ReadOnly: true}},
+				Command:      []string{"/agents/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt"},
+				VolumeMounts: []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/kubectl-runtime-worker-1-canary-9q4zt", Port: intstr.FromInt32(8080)}},
 					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,
@@ -136,8 +136,8 @@ func TestBuildCanary(t *testing.T) {
 					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 				},
 			}},
-			Volumes: []corev1.Volume{{Name: "agent", VolumeSource: corev1.VolumeSource{
-				HostPath: &corev1.HostPathVolumeSource{Path: "/var/lib/kubectl-runtime/agents/abc", Type: new(corev1.HostPathFile)},
+			Volumes: []corev1.Volume{{Name: "agents", VolumeSource: corev1.VolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: "/var/lib/kubectl-runtime/agents", Type: new(corev1.HostPathDirectory)},
 			}}},
 		},
 	}

@@ -23,8 +23,8 @@ type CanaryOptions struct {
 }
 
 // BuildCanary returns the pod that proves what a pod in the host's network can't: that the runtime gives pods a
-// network, and that the kubelet's probes reach them through it. It has no privileges; the agent, mounted as one file,
-// is all it runs.
+// network, and that the kubelet's probes reach them through it. It has no privileges; the agent, whose directory is
+// mounted read-only, is all it runs.
 func BuildCanary(o CanaryOptions) *corev1.Pod {
 	node := o.Host.Spec.NodeName
 	name := Name(node, ComponentCanary, o.Suffix)
@@ -57,8 +57,8 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/agent", "canary", "--listen", ":8080", "--path", path},
-				VolumeMounts:    []corev1.VolumeMount{{Name: "agent", MountPath: "/agent", ReadOnly: true}},
+				Command:         []string{"/agents/" + o.Agent, "canary", "--listen", ":8080", "--path", path},
+				VolumeMounts:    []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(CanaryPort)}},
 					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,
@@ -72,8 +72,9 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 				},
 			}},
-			Volumes: []corev1.Volume{{Name: "agent", VolumeSource: corev1.VolumeSource{
-				HostPath: &corev1.HostPathVolumeSource{Path: AgentPath(o.Agent), Type: new(corev1.HostPathFile)},
+			// The directory, not the file: of a file that was removed since the kubelet looked, a runtime makes a directory.
+			Volumes: []corev1.Volume{{Name: "agents", VolumeSource: corev1.VolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: agentDir, Type: new(corev1.HostPathDirectory)},
 			}}},
 		},
 	}

@@ -37,6 +37,7 @@ echo "$2  $tmp" | sha256sum -c --status - || { echo "the agent arrived damaged" 
 chmod 0700 "$tmp"
 if test -e /sys/fs/selinux/enforce && command -v chcon >/dev/null; then chcon -t bin_t "$tmp" || true; fi
 sync "$tmp" 2>/dev/null || sync
+test ! -d "$1/$2" || rm -rf "$1/$2"
 mv -f "$tmp" "$1/$2"
 sync "$1" 2>/dev/null || sync
 `

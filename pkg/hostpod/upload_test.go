@@ -94,6 +94,18 @@ func TestScripts(t *testing.T) {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
 	}
+	t.Run("where a directory stands", func(t *testing.T) {
+		file := filepath.Join(dir, agent.SHA256)
+		if err := errors.Join(os.Remove(file), os.MkdirAll(filepath.Join(file, "inside"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		if err := sh(uploadScript, agent.SHA256, agent.Gzip); err != nil {
+			t.Error(err)
+		}
+		if err := sh(verifyScript, agent.SHA256, nil); err != nil {
+			t.Errorf("not verified: %v", err)
+		}
+	})
 	t.Run("damaged on the way", func(t *testing.T) {
 		other := packed(t, "something else")
 		if err := sh(uploadScript, agent.SHA256, other.Gzip); err == nil || !strings.Contains(err.Error(), "damaged") {
