@@ -25,7 +25,8 @@ func enter(argv ...string) []string {
 const (
 	verifyScript = `echo "$2  $1/$2" | sha256sum -c --status - 2>/dev/null && test -x "$1/$2"`
 
-	// The label lets confined systems run it as an ordinary program; elsewhere there is nothing to label.
+	// The label lets confined systems run it as an ordinary program, the canary's container too, which sees the directory; elsewhere
+	// there is nothing to label.
 	uploadScript = `set -eu
 umask 077
 mkdir -p "$1"
@@ -35,7 +36,7 @@ trap 'rm -f "$tmp"' EXIT
 gzip -dc >"$tmp"
 echo "$2  $tmp" | sha256sum -c --status - || { echo "the agent arrived damaged" >&2; exit 65; }
 chmod 0700 "$tmp"
-if test -e /sys/fs/selinux/enforce && command -v chcon >/dev/null; then chcon -t bin_t "$tmp" || true; fi
+if test -e /sys/fs/selinux/enforce && command -v chcon >/dev/null; then chcon -t bin_t "$1" "$tmp" || true; fi
 sync "$tmp" 2>/dev/null || sync
 test ! -d "$1/$2" || rm -rf "$1/$2"
 mv -f "$tmp" "$1/$2"
