@@ -152,10 +152,11 @@ func (b *Bed) Budget(t *testing.T, namespace, app string, minAvailable int) {
 // mirror is Ready. Its image stands in no registry.
 func (b *Bed) StaticPod(t *testing.T, n *Node, template corev1.PodTemplateSpec) {
 	t.Helper()
-	app := template.Labels["app"]
+	name := template.Labels["app"]
+	app := name + "-" + n.Name // tests that run beside this one may put the same on their nodes
 	manifest, err := yaml.Marshal(&corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Name: app, Namespace: "default", Labels: template.Labels},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Labels: map[string]string{"app": app}},
 		Spec:       template.Spec,
 	})
 	if err != nil {
@@ -168,6 +169,6 @@ func (b *Bed) StaticPod(t *testing.T, n *Node, template corev1.PodTemplateSpec) 
 			t.Error(err)
 		}
 	})
-	n.Write(t, "/etc/kubernetes/manifests/"+app+".yaml", string(manifest))
+	n.Write(t, "/etc/kubernetes/manifests/"+name+".yaml", string(manifest))
 	b.AwaitReady(t, "default", app, 1, time.Minute)
 }
