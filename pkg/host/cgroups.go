@@ -42,6 +42,12 @@ func inPodAnywhere(groups, init map[string]string) bool {
 	return false
 }
 
+// monitorProgram reports whether a program is one that watches containers, whoever's they are.
+func monitorProgram(exe string) bool {
+	base := filepath.Base(exe)
+	return strings.HasPrefix(base, "containerd-shim") || base == "conmon" || base == "conmonrs"
+}
+
 // monitors reports whether a process is the monitor of a pod of Kubernetes: a shim of containerd's namespace k8s.io, or a
 // conmon that answers to CRI-O. Those of Docker (namespace moby) and podman are somebody else's.
 func monitors(p v1alpha1.Process) bool {

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -97,14 +95,5 @@ func TestPodMount(t *testing.T) {
 		if got := podMount(c.runtime, c.point); got != c.want {
 			t.Errorf("%s %s: got %v", c.runtime, c.point, got)
 		}
-	}
-}
-
-func TestParseMountinfo(t *testing.T) {
-	got := parseMountinfo("36 35 98:0 /mnt1 /mnt/with\\040space rw,noatime master:1 - ext3 /dev/root rw\n" +
-		"37 35 0:4 net:[1] /run/netns/cni-1 rw shared:2 - nsfs nsfs rw\nnonsense\n")
-	want := []mount{{"/mnt/with space", "ext3"}, {"/run/netns/cni-1", "nsfs"}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(mount{})); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -143,7 +143,7 @@ func TestUnixClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients := linuxClients{procs: linuxProcs{root: "/proc"}}
+	clients := linuxClients{procs: procsAt(t, "/proc")}
 	found, err := clients.Unix(t.Context(), []string{filepath.Join(dir, "absent.sock"), socket, link})
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestTCPClients(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
 	port := l.Addr().(*net.TCPAddr).Port
 	pid := dialFrom(t, "tcp", l.Addr().String(), 0)
-	clients := linuxClients{procs: linuxProcs{root: "/proc"}}
+	clients := linuxClients{procs: procsAt(t, "/proc")}
 	var found []v1alpha1.Client
 	for range 100 { // until the connection is accepted
 		var err error
@@ -236,7 +236,7 @@ func TestDockerHostsOfProcesses(t *testing.T) {
 	direct := dialFrom(t, "unix", socket, 0, "DOCKER_HOST=unix://"+link)
 	away := dialFrom(t, "unix", socket, 0, "DOCKER_HOST=tcp://build.example:2376")
 	dialFrom(t, "unix", socket, 0, "DOCKER_HOST=", "NOT_DOCKER_HOST=unix://"+socket)
-	list, err := linuxClients{procs: linuxProcs{root: "/proc"}}.DockerHosts(t.Context(), []string{socket})
+	list, err := linuxClients{procs: procsAt(t, "/proc")}.DockerHosts(t.Context(), []string{socket})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestSeenInAnotherRoot(t *testing.T) {
 	}
 	socket := filepath.Join(dir, "new/run/docker.sock")
 	listen(t, "unix", socket)
-	clients := linuxClients{procs: linuxProcs{root: filepath.Join(dir, "proc")}}
+	clients := linuxClients{procs: procsAt(t, filepath.Join(dir, "proc"))}
 	bound := boundAt([]string{socket})
 	for path, want := range map[string]string{"/run/docker.sock": socket, "/link.sock": socket, "/away.sock": "", "/absent.sock": "", "relative.sock": ""} {
 		if have := clients.seen(7, path, bound); have != want {

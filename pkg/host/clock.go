@@ -4,12 +4,12 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,15 +22,15 @@ func newClock() (linuxClock, error) {
 	if err != nil {
 		return linuxClock{}, fmt.Errorf("reading the boot id: %w", err)
 	}
-	stat, err := os.ReadFile("/proc/1/stat")
+	first, err := procfs.NewProc(1)
 	if err != nil {
 		return linuxClock{}, fmt.Errorf("reading pid 1: %w", err)
 	}
-	ticks, ok := startTicks(string(stat))
-	if !ok {
-		return linuxClock{}, errors.New("reading pid 1: unexpected form of its stat")
+	stat, err := first.Stat()
+	if err != nil {
+		return linuxClock{}, fmt.Errorf("reading pid 1: %w", err)
 	}
-	return linuxClock{boot: fmt.Sprintf("%s-%d", strings.TrimSpace(string(id)), ticks)}, nil
+	return linuxClock{boot: fmt.Sprintf("%s-%d", strings.TrimSpace(string(id)), stat.Starttime)}, nil
 }
 
 func (linuxClock) Now() time.Time { return time.Now() }

@@ -17,13 +17,26 @@ const conflist = `{"cniVersion":"1.0.0","name":"net","plugins":[
  {"type":"first","ipam":{"type":"host-local"}},
  {"type":"second","capabilities":{"portMappings":true,"bandwidth":true}}]}`
 
-func cached(t *testing.T, change func(*attachment)) []byte {
+// record is libcni's own (libcni/api.go, cachedInfo), as runtimes leave it.
+type record struct {
+	Kind           string         `json:"kind"`
+	ContainerID    string         `json:"containerId"`
+	Config         []byte         `json:"config"`
+	IfName         string         `json:"ifName"`
+	NetworkName    string         `json:"networkName"`
+	NetNS          string         `json:"netns"`
+	CniArgs        [][2]string    `json:"cniArgs"`
+	CapabilityArgs map[string]any `json:"capabilityArgs"`
+	Result         map[string]any `json:"result"`
+}
+
+func cached(t *testing.T, change func(*record)) []byte {
 	t.Helper()
-	a := attachment{
+	a := record{
 		Kind: "cniCacheV1", ContainerID: "c1", Config: []byte(conflist), IfName: "eth0", NetworkName: "net", NetNS: "/nowhere/netns",
 		CniArgs:        [][2]string{{"IgnoreUnknown", "1"}, {"K8S_POD_NAME", "a"}},
-		CapabilityArgs: map[string]json.RawMessage{"portMappings": json.RawMessage(`[{"hostPort":80}]`)},
-		Result:         json.RawMessage(`{"cniVersion":"1.0.0","ips":[]}`),
+		CapabilityArgs: map[string]any{"portMappings": []map[string]int{{"hostPort": 80}}},
+		Result:         map[string]any{"cniVersion": "1.0.0", "ips": []map[string]string{{"address": "10.0.0.9/24"}}},
 	}
 	if change != nil {
 		change(&a)
@@ -38,7 +51,7 @@ func cached(t *testing.T, change func(*attachment)) []byte {
 // plugin writes down how it was called.
 const plugin = `#!/bin/sh
 { echo "$0 $CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME netns=$CNI_NETNS $CNI_ARGS"; cat; echo; } >> %s
-case "$CNI_CONTAINERID" in bad*) echo '{"code":7,"msg":"no such link"}' >&2; exit 1;; esac
+case "$CNI_CONTAINERID" in bad*) echo '{"code":7,"msg":"no such link"}'; exit 1;; esac
 `
 
 func TestDetach(t *testing.T) {
@@ -49,9 +62,9 @@ func TestDetach(t *testing.T) {
 		os.MkdirAll(caches, 0o700), os.MkdirAll(bin, 0o700),
 		os.WriteFile(bin+"/first", script, 0o700), os.WriteFile(bin+"/second", script, 0o700),
 		os.WriteFile(caches+"/net-c1-eth0", cached(t, nil), 0o600),
-		os.WriteFile(caches+"/net-bad-eth0", cached(t, func(a *attachment) { a.ContainerID = "bad" }), 0o600),
-		os.WriteFile(caches+"/net-podman-eth0", cached(t, func(a *attachment) { a.CniArgs = nil }), 0o600),
-		os.WriteFile(caches+"/net-other-eth0", cached(t, func(a *attachment) {
+		os.WriteFile(caches+"/net-bad-eth0", cached(t, func(a *record) { a.ContainerID = "bad" }), 0o600),
+		os.WriteFile(caches+"/net-podman-eth0", cached(t, func(a *record) { a.CniArgs = nil }), 0o600),
+		os.WriteFile(caches+"/net-other-eth0", cached(t, func(a *record) {
 			a.ContainerID, a.Config = "other", []byte(`{"cniVersion":"0.3.1","name":"net","type":"first"}`)
 		}), 0o600),
 		os.WriteFile(caches+"/garbage", []byte("{"), 0o600),
@@ -59,9 +72,9 @@ func TestDetach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cniCleaner{caches: []string{caches, filepath.Join(dir, "none")}, path: bin, namespaces: filepath.Join(dir, "netns")}
+	c := cniCleaner{procs: procsAt(t, "/proc"), caches: []string{dir, filepath.Join(dir, "none")}, path: []string{bin}, namespaces: filepath.Join(dir, "netns")}
 	err = c.detach(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "detaching bad from network net") {
+	if err == nil || !strings.Contains(err.Error(), "detaching bad from network net") || !strings.Contains(err.Error(), "no such link") {
 		t.Errorf("got %v", err)
 	}
 	// One that failed stays for who comes next, and what isn't a pod's was left alone.
@@ -76,9 +89,9 @@ func TestDetach(t *testing.T) {
 	want := []string{
 		"second DEL bad eth0 netns= IgnoreUnknown=1;K8S_POD_NAME=a", "*",
 		"second DEL c1 eth0 netns= IgnoreUnknown=1;K8S_POD_NAME=a",
-		`{"capabilities":{"portMappings":true,"bandwidth":true},"cniVersion":"1.0.0","name":"net","prevResult":{"cniVersion":"1.0.0","ips":[]},"runtimeConfig":{"portMappings":[{"hostPort":80}]},"type":"second"}`,
+		`{"capabilities":{"bandwidth":true,"portMappings":true},"cniVersion":"1.0.0","name":"net","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.9/24"}]},"runtimeConfig":{"portMappings":[{"hostPort":80}]},"type":"second"}`,
 		"first DEL c1 eth0 netns= IgnoreUnknown=1;K8S_POD_NAME=a",
-		`{"cniVersion":"1.0.0","ipam":{"type":"host-local"},"name":"net","prevResult":{"cniVersion":"1.0.0","ips":[]},"type":"first"}`,
+		`{"cniVersion":"1.0.0","ipam":{"type":"host-local"},"name":"net","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.9/24"}]},"type":"first"}`,
 		"first DEL other eth0 netns= IgnoreUnknown=1;K8S_POD_NAME=a",
 		`{"cniVersion":"0.3.1","name":"net","type":"first"}`,
 	}
@@ -102,7 +115,7 @@ func TestAttaching(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "bridge"), sleep, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := linuxPods{procs: linuxProcs{root: "/proc"}, cni: cniCleaner{path: filepath.Join(dir, "none") + ":" + dir}}
+	p := linuxPods{procs: procsAt(t, "/proc"), cni: cniCleaner{path: []string{filepath.Join(dir, "none"), dir}}}
 	look := func(want bool) {
 		t.Helper()
 		if got, err := p.Attaching(t.Context()); err != nil || got != want {
@@ -124,11 +137,11 @@ func TestAttaching(t *testing.T) {
 
 func TestDetachWithoutPlugin(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "net-c1-eth0")
-	if err := os.WriteFile(file, cached(t, nil), 0o600); err != nil {
+	file := filepath.Join(dir, "results/net-c1-eth0")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, cached(t, nil), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	c := cniCleaner{caches: []string{dir}, path: dir, namespaces: dir}
+	c := cniCleaner{procs: procsAt(t, "/proc"), caches: []string{dir}, path: []string{dir}, namespaces: dir}
 	if err := c.detach(t.Context()); err == nil {
 		t.Error("a missing plugin was no error")
 	}

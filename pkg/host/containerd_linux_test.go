@@ -7,104 +7,149 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	introspectionapi "github.com/containerd/containerd/api/services/introspection/v1"
+	namespacesapi "github.com/containerd/containerd/api/services/namespaces/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/containerd/api/types/task"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// number and sub add fields to a message; the product only sends texts.
-func (m message) withNumber(field protowire.Number, value uint64) message {
-	return protowire.AppendVarint(protowire.AppendTag(m, field, protowire.VarintType), value)
-}
-
-func (m message) withSub(field protowire.Number, value message) message {
-	return protowire.AppendBytes(protowire.AppendTag(m, field, protowire.BytesType), value)
-}
-
-// containerdServer answers containerd's services from maps.
+// containerdServer answers containerd's services from maps, and knows no others.
 type containerdServer struct {
-	images map[string]message // target descriptors
+	images map[string]*types.Descriptor
 	blobs  map[string][]byte
-	labels map[string]message // of blobs
-	view   message            // the mount of a view
-	server message            // what introspection says of the daemon
+	labels map[string]map[string]string // of blobs
+	view   *types.Mount                 // the mount of a view
+	views  []string                     // the keys of those that nobody has removed
+	server *introspectionapi.ServerResponse
 }
 
-func (s *containerdServer) answer(method, namespace string, q message) (message, error) {
-	switch method {
-	case "/containerd.services.namespaces.v1.Namespaces/List":
-		return message(nil).withSub(1, message(nil).text(1, "k8s.io")).withSub(1, message(nil).text(1, "build")), nil
-	case "/containerd.services.containers.v1.Containers/List":
-		if namespace != "build" {
-			return nil, status.Error(codes.Internal, namespace+" was asked for")
-		}
-		labels := message(nil).text(1, "nerdctl/name").text(2, "builder")
-		return message(nil).withSub(1, message(nil).text(1, "b1").withSub(2, labels).text(3, "golang")).withSub(1, message(nil).text(1, "b2")), nil
-	case "/containerd.services.tasks.v1.Tasks/List":
-		return message(nil).withSub(1, message(nil).text(2, "b1").withNumber(4, 2)).withSub(1, message(nil).text(2, "b2").withNumber(4, 3)), nil
-	case "/containerd.services.introspection.v1.Introspection/Server":
-		if s.server != nil {
-			return s.server, nil
-		}
-	case "/containerd.services.images.v1.Images/Get":
-		if target, ok := s.images[q.string(1)]; ok {
-			return message(nil).withSub(1, message(nil).text(1, q.string(1)).withSub(3, target)), nil
-		}
+func (s *containerdServer) register(at *grpc.Server) {
+	namespacesapi.RegisterNamespacesServer(at, namespacesServer{})
+	containersapi.RegisterContainersServer(at, containersServer{})
+	tasksapi.RegisterTasksServer(at, tasksServer{})
+	imagesapi.RegisterImagesServer(at, imagesServer{s: s})
+	contentapi.RegisterContentServer(at, contentServer{s: s})
+	snapshotsapi.RegisterSnapshotsServer(at, snapshotsServer{s: s})
+	if s.server != nil {
+		introspectionapi.RegisterIntrospectionServer(at, introspectionServer{s: s})
+	}
+}
+
+// namespaceOf is the namespace that a call is of.
+func namespaceOf(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return strings.Join(md.Get("containerd-namespace"), "")
+}
+
+type namespacesServer struct {
+	namespacesapi.UnimplementedNamespacesServer
+}
+
+func (namespacesServer) List(context.Context, *namespacesapi.ListNamespacesRequest) (*namespacesapi.ListNamespacesResponse, error) {
+	return &namespacesapi.ListNamespacesResponse{Namespaces: []*namespacesapi.Namespace{{Name: "k8s.io"}, {Name: "build"}}}, nil
+}
+
+type containersServer struct {
+	containersapi.UnimplementedContainersServer
+}
+
+func (containersServer) List(ctx context.Context, _ *containersapi.ListContainersRequest) (*containersapi.ListContainersResponse, error) {
+	if ns := namespaceOf(ctx); ns != "build" {
+		return nil, status.Error(codes.Internal, ns+" was asked for")
+	}
+	return &containersapi.ListContainersResponse{Containers: []*containersapi.Container{
+		{ID: "b1", Labels: map[string]string{"nerdctl/name": "builder"}, Image: "golang"}, {ID: "b2"},
+	}}, nil
+}
+
+type tasksServer struct {
+	tasksapi.UnimplementedTasksServer
+}
+
+func (tasksServer) List(context.Context, *tasksapi.ListTasksRequest) (*tasksapi.ListTasksResponse, error) {
+	return &tasksapi.ListTasksResponse{Tasks: []*task.Process{{ID: "b1", Status: task.Status_RUNNING}, {ID: "b2", Status: task.Status_STOPPED}}}, nil
+}
+
+type imagesServer struct {
+	imagesapi.UnimplementedImagesServer
+	s *containerdServer
+}
+
+func (f imagesServer) Get(ctx context.Context, q *imagesapi.GetImageRequest) (*imagesapi.GetImageResponse, error) {
+	target, ok := f.s.images[q.GetName()]
+	if !ok || namespaceOf(ctx) != kubernetesNamespace {
 		return nil, status.Error(codes.NotFound, "not found")
-	case "/containerd.services.content.v1.Content/Info":
-		data, ok := s.blobs[q.string(1)]
-		if !ok {
-			return nil, status.Error(codes.NotFound, "not found")
-		}
-		info := message(nil).text(1, q.string(1)).withNumber(2, uint64(len(data)))
-		if l := s.labels[q.string(1)]; l != nil {
-			info = info.withSub(5, l)
-		}
-		return message(nil).withSub(1, info), nil
-	case "/containerd.services.snapshots.v1.Snapshots/View":
-		return message(nil).withSub(1, s.view), nil
-	case "/containerd.services.snapshots.v1.Snapshots/Remove":
-		return nil, nil
 	}
-	return nil, status.Error(codes.Unimplemented, method)
+	return &imagesapi.GetImageResponse{Image: &imagesapi.Image{Name: q.GetName(), Target: target}}, nil
 }
 
-func (s *containerdServer) handle(_ any, stream grpc.ServerStream) error {
-	method, _ := grpc.MethodFromServerStream(stream)
-	md, _ := metadata.FromIncomingContext(stream.Context())
-	var q []byte
-	if err := stream.RecvMsg(&q); err != nil {
-		return err
+type contentServer struct {
+	contentapi.UnimplementedContentServer
+	s *containerdServer
+}
+
+func (f contentServer) Info(ctx context.Context, q *contentapi.InfoRequest) (*contentapi.InfoResponse, error) {
+	data, ok := f.s.blobs[q.GetDigest()]
+	if !ok || namespaceOf(ctx) != kubernetesNamespace {
+		return nil, status.Error(codes.NotFound, "not found")
 	}
-	if method == "/containerd.services.content.v1.Content/Read" {
-		data, ok := s.blobs[message(q).string(1)]
-		if !ok {
-			return status.Error(codes.NotFound, "not found")
+	return &contentapi.InfoResponse{Info: &contentapi.Info{Digest: q.GetDigest(), Size: int64(len(data)), Labels: f.s.labels[q.GetDigest()]}}, nil
+}
+
+func (f contentServer) Read(q *contentapi.ReadContentRequest, stream contentapi.Content_ReadServer) error {
+	data, ok := f.s.blobs[q.GetDigest()]
+	if !ok || namespaceOf(stream.Context()) != kubernetesNamespace {
+		return status.Error(codes.NotFound, "not found")
+	}
+	for len(data) > 0 {
+		n := min(len(data), 7)
+		if err := stream.Send(&contentapi.ReadContentResponse{Data: data[:n]}); err != nil {
+			return err
 		}
-		for len(data) > 0 {
-			n := min(len(data), 7)
-			chunk := []byte(message(nil).withSub(2, data[:n]))
-			if err := stream.SendMsg(&chunk); err != nil {
-				return err
-			}
-			data = data[n:]
-		}
-		return nil
+		data = data[n:]
 	}
-	out, err := s.answer(method, strings.Join(md.Get("containerd-namespace"), ""), q)
-	if err != nil {
-		return err
-	}
-	raw := []byte(out)
-	return stream.SendMsg(&raw)
+	return nil
+}
+
+type snapshotsServer struct {
+	snapshotsapi.UnimplementedSnapshotsServer
+	s *containerdServer
+}
+
+func (f snapshotsServer) View(_ context.Context, q *snapshotsapi.ViewSnapshotRequest) (*snapshotsapi.ViewSnapshotResponse, error) {
+	f.s.views = append(f.s.views, q.GetKey())
+	return &snapshotsapi.ViewSnapshotResponse{Mounts: []*types.Mount{f.s.view}}, nil
+}
+
+func (f snapshotsServer) Remove(_ context.Context, q *snapshotsapi.RemoveSnapshotRequest) (*emptypb.Empty, error) {
+	f.s.views = slices.DeleteFunc(f.s.views, func(key string) bool { return key == q.GetKey() })
+	return &emptypb.Empty{}, nil
+}
+
+type introspectionServer struct {
+	introspectionapi.UnimplementedIntrospectionServer
+	s *containerdServer
+}
+
+func (f introspectionServer) Server(context.Context, *emptypb.Empty) (*introspectionapi.ServerResponse, error) {
+	return f.s.server, nil
 }
 
 func (s *containerdServer) add(data string) string {
@@ -125,7 +170,8 @@ func (s *containerdServer) serve(t *testing.T) linuxStores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.ForceServerCodec(rawCodec{}), grpc.UnknownServiceHandler(s.handle))
+	server := grpc.NewServer()
+	s.register(server)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
 	return linuxStores{containerdSocket: socket}
@@ -142,12 +188,12 @@ func (s *containerdServer) image(name string, diffIDs []string, layers ...string
 	index := fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q},{"mediaType":%q,"digest":%q}]}`,
 		ociManifest, digestOf([]byte("another platform")), ociManifest, s.add(manifest))
 	digest := s.add(index)
-	s.images[name] = message(nil).text(1, ociIndex).text(2, digest).withNumber(3, uint64(len(index)))
+	s.images[name] = &types.Descriptor{MediaType: ociIndex, Digest: digest, Size: int64(len(index))}
 	return digest
 }
 
 func newContainerd() *containerdServer {
-	return &containerdServer{images: map[string]message{}, blobs: map[string][]byte{}, labels: map[string]message{}}
+	return &containerdServer{images: map[string]*types.Descriptor{}, blobs: map[string][]byte{}, labels: map[string]map[string]string{}}
 }
 
 func TestContainerdImage(t *testing.T) {
@@ -186,16 +232,19 @@ func TestContainerdImageRebuilt(t *testing.T) {
 	}
 	for digest, data := range s.blobs {
 		if strings.Contains(string(data), "diff_ids") {
-			s.labels[digest] = message(nil).text(1, "containerd.io/gc.ref.snapshot.overlayfs").text(2, chainID(ids))
+			s.labels[digest] = map[string]string{"containerd.io/gc.ref.snapshot.overlayfs": chainID(ids)}
 		}
 	}
-	s.view = message(nil).text(1, "overlay").text(2, "overlay").text(4, "index=off").text(4, "lowerdir="+top+":"+base)
+	s.view = &types.Mount{Type: "overlay", Source: "overlay", Options: []string{"index=off", "lowerdir=" + top + ":" + base}}
 	image, err := stores.Image(t.Context(), v1alpha1.Containerd, "a:1", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer image.Close()
 	checkBlobs(t, image)
+	if len(s.views) > 0 {
+		t.Errorf("left behind: %q", s.views)
+	}
 	if len(image.Blobs) != 4 {
 		t.Errorf("%d blobs", len(image.Blobs))
 	}
@@ -221,22 +270,4 @@ func TestContainerdForeign(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-}
-
-func TestMessageRefusesGarbage(t *testing.T) {
-	for _, m := range []message{{0xff}, {0x0a, 0x05, 'x'}, {0x08}, {0x0b}} {
-		if err := m.fields(func(protowire.Number, []byte, uint64) {}); err == nil {
-			t.Errorf("% x was read", []byte(m))
-		}
-		_ = m.string(1) // and never panics
-	}
-}
-
-func FuzzMessage(f *testing.F) {
-	f.Add([]byte(message(nil).text(1, "a").withSub(2, message(nil).withNumber(3, 4))))
-	f.Fuzz(func(_ *testing.T, data []byte) {
-		for _, m := range message(data).all(1) {
-			_, _ = m.string(2), m.number(3)
-		}
-	})
 }

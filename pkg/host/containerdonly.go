@@ -9,6 +9,11 @@ import (
 	"io"
 	"time"
 
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	namespacesapi "github.com/containerd/containerd/api/services/namespaces/v1"
+	versionapi "github.com/containerd/containerd/api/services/version/v1"
+	"google.golang.org/protobuf/types/known/emptypb"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -32,8 +37,8 @@ func dialContainerdOnly(ctx context.Context, endpoint, socket string) (*containe
 	if err != nil {
 		return nil, err
 	}
-	if _, err := client.call(ctx, kubernetesNamespace, "namespaces.v1.Namespaces/List", nil); err != nil {
-		return nil, errors.Join(err, client.conn.Close())
+	if _, err := namespacesapi.NewNamespacesClient(client.conn).List(ctx, &namespacesapi.ListNamespacesRequest{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("asking containerd for its namespaces: %w", err), client.conn.Close())
 	}
 	return &containerdOnly{endpoint: endpoint, socket: socket, client: client}, nil
 }
@@ -42,11 +47,11 @@ func (r *containerdOnly) Close() error { return r.client.conn.Close() }
 
 // Info leaves APIVersion empty: nothing speaks CRI here.
 func (r *containerdOnly) Info(ctx context.Context) (v1alpha1.CRIInfo, error) {
-	answer, err := r.client.call(ctx, kubernetesNamespace, "version.v1.Version/Version", nil)
+	answer, err := versionapi.NewVersionClient(r.client.conn).Version(ctx, &emptypb.Empty{})
 	if err != nil {
-		return v1alpha1.CRIInfo{}, err
+		return v1alpha1.CRIInfo{}, fmt.Errorf("asking containerd for its version: %w", err)
 	}
-	return v1alpha1.CRIInfo{Endpoint: r.endpoint, RuntimeName: "containerd", RuntimeVersion: answer.string(1), RuntimeReady: true}, nil
+	return v1alpha1.CRIInfo{Endpoint: r.endpoint, RuntimeName: "containerd", RuntimeVersion: answer.GetVersion(), RuntimeReady: true}, nil
 }
 
 func (r *containerdOnly) Sandboxes(context.Context) ([]Sandbox, error) { return nil, errNoCRI }
@@ -59,13 +64,13 @@ func (r *containerdOnly) RemoveSandbox(context.Context, string) error { return e
 
 // Images are the names in Kubernetes's namespace; their sizes aren't known without reading each.
 func (r *containerdOnly) Images(ctx context.Context) ([]v1alpha1.Image, error) {
-	answer, err := r.client.call(ctx, kubernetesNamespace, "images.v1.Images/List", nil)
+	answer, err := imagesapi.NewImagesClient(r.client.conn).List(inNamespace(ctx, kubernetesNamespace), &imagesapi.ListImagesRequest{})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("asking containerd for its images: %w", err)
 	}
 	var out []v1alpha1.Image
-	for _, i := range answer.all(1) {
-		out = append(out, v1alpha1.Image{ID: i.sub(3).string(2), Tags: []string{i.string(1)}})
+	for _, i := range answer.GetImages() {
+		out = append(out, v1alpha1.Image{ID: i.GetTarget().GetDigest(), Tags: []string{i.GetName()}})
 	}
 	return out, nil
 }

@@ -4,12 +4,13 @@ package host
 
 import (
 	"context"
-	"errors"
-	"strings"
+	"fmt"
 	"time"
 
+	introspectionapi "github.com/containerd/containerd/api/services/introspection/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -24,19 +25,19 @@ func (s linuxStores) Deprecations(ctx context.Context, runtime v1alpha1.RuntimeN
 		return nil, err
 	}
 	defer func() { _ = c.conn.Close() }()
-	answer, err := c.call(ctx, kubernetesNamespace, "introspection.v1.Introspection/Server", nil)
-	if status.Code(errors.Unwrap(err)) == codes.Unimplemented {
+	answer, err := introspectionapi.NewIntrospectionClient(c.conn).Server(inNamespace(ctx, kubernetesNamespace), &emptypb.Empty{})
+	if status.Code(err) == codes.Unimplemented {
 		return nil, nil // containerd up to 1.3
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("asking containerd for its deprecations: %w", err)
 	}
 	var out []v1alpha1.Deprecation
 	// Releases before 1.6.27 and 1.7.12 leave the field out.
-	for _, d := range answer.all(4) {
-		x := v1alpha1.Deprecation{ID: d.string(1), Message: strings.ToValidUTF8(d.string(2), "�")}
-		if last := d.sub(3); last != nil {
-			x.Last = time.Unix(int64(last.number(1)), 0).UTC()
+	for _, d := range answer.GetDeprecations() {
+		x := v1alpha1.Deprecation{ID: d.GetID(), Message: d.GetMessage()}
+		if last := d.GetLastOccurrence(); last != nil {
+			x.Last = last.AsTime().Truncate(time.Second)
 		}
 		out = append(out, x)
 	}

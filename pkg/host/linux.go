@@ -9,7 +9,10 @@ import "path/filepath"
 func Linux(allow []string) (Machine, error) {
 	files := newFiles(allow)
 	commands := linuxCommands{}
-	procs := linuxProcs{root: "/proc"}
+	procs, err := newProcs("/proc")
+	if err != nil {
+		return Machine{}, err
+	}
 	units := &linuxUnits{}
 	cri := linuxCRI{}
 	clock, err := newClock()
@@ -20,12 +23,12 @@ func Linux(allow []string) (Machine, error) {
 		Files:    files,
 		Units:    units,
 		CRI:      cri,
-		Pods:     linuxPods{procs: procs, clock: clock, mounts: systemMounts{}, cni: systemCNI()},
+		Pods:     linuxPods{procs: procs, clock: clock, mounts: systemMounts{}, cni: systemCNI(procs)},
 		Procs:    procs,
 		Kernel:   linuxKernel{units: units, clock: clock, commands: commands},
 		Commands: commands,
 		HTTP:     newHTTP(),
-		Stores:   linuxStores{dockerSocket: dockerSocket, containerdSocket: containerdSocket, crioSocket: crioSocket},
+		Stores:   linuxStores{procs: procs, dockerSocket: dockerSocket, containerdSocket: containerdSocket, crioSocket: crioSocket},
 		Clients:  linuxClients{procs: procs},
 		Clock:    clock,
 	}, nil

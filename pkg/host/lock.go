@@ -85,13 +85,13 @@ func (l linuxFiles) RemoveAll(p string) error {
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", p, err)
 	}
-	mounts, err := systemMounts{}.list()
+	mounts, err := systemMounts{}.points()
 	if err != nil {
 		return err
 	}
-	for _, m := range mounts {
-		if below(m.point, p) {
-			return fmt.Errorf("removing %s: something is mounted at %s", p, m.point)
+	for _, point := range mounts {
+		if below(point, p) {
+			return fmt.Errorf("removing %s: something is mounted at %s", p, point)
 		}
 	}
 	if err := root.RemoveAll(rel); err != nil {

@@ -19,7 +19,7 @@ var madeByRuntime = regexp.MustCompile(`^(?:(?:cni-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-
 // removeNamespaces unbinds the namespaces in dir that no process is in, and the machine's own, which CRI-O binds for each pod
 // of the host's network: that one needs no name. The kind of namespace is in the directory's name:
 // netns, ipcns, utsns, userns, pidns.
-func removeNamespaces(dir string) error {
+func removeNamespaces(procs linuxProcs, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if gone(err) {
 		return nil
@@ -28,7 +28,7 @@ func removeNamespaces(dir string) error {
 		return fmt.Errorf("looking for unused namespaces: %w", err)
 	}
 	kind := map[string]string{"netns": "net", "ipcns": "ipc", "utsns": "uts", "userns": "user", "pidns": "pid"}[filepath.Base(dir)]
-	used, err := namespacesInUse(kind)
+	used, err := namespacesInUse(procs, kind)
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,7 @@ func removeNamespaces(dir string) error {
 }
 
 // namespacesInUse are the inodes of the namespaces of that kind that processes are in.
-func namespacesInUse(kind string) (map[uint64]bool, error) {
-	procs := linuxProcs{root: "/proc"}
+func namespacesInUse(procs linuxProcs, kind string) (map[uint64]bool, error) {
 	pids, err := procs.pids()
 	if err != nil {
 		return nil, err

@@ -26,43 +26,59 @@ type linuxPods struct {
 }
 
 func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
-	init, err := p.procs.cgroups(1)
-	if err != nil {
-		return nil, fmt.Errorf("looking for pods' processes: %w", err)
-	}
 	namespace, err := p.procs.ownNamespace()
-	if err != nil {
-		return nil, fmt.Errorf("looking for pods' processes: %w", err)
-	}
-	pids, err := p.procs.pids()
 	if err != nil {
 		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}
 	booted := p.procs.booted()
 	var out []v1alpha1.Process
-	for _, pid := range pids {
-		if pid == 1 || pid == os.Getpid() || p.procs.ended(pid) {
-			continue
-		}
-		groups, err := p.procs.cgroups(pid)
-		if err != nil {
-			continue // it ended meanwhile
-		}
+	err = p.each(func(pid int, inPod bool) {
 		exe, _ := p.procs.exe(pid)
+		if !inPod && !monitorProgram(exe) {
+			return
+		}
 		proc, err := p.procs.describe(pid, exe, booted)
 		if err != nil {
-			continue
+			return // it ended meanwhile
 		}
-		if inPodAnywhere(groups, init) {
+		if !inPod {
+			// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
+			if !monitors(proc) && !p.dockerMonitor(proc) {
+				return
+			}
+			if ns, err := p.procs.pidNamespace(pid); err != nil || ns != namespace {
+				return
+			}
+		}
+		if !p.procs.ended(pid) {
 			out = append(out, proc)
-			continue
 		}
-		// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
-		if ns, err := p.procs.pidNamespace(pid); err == nil && ns == namespace && (monitors(proc) || p.dockerMonitor(proc)) {
-			out = append(out, proc)
-		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}
 	return out, nil
+}
+
+// each calls look with every process but the first and this one, and whether it belongs to a pod.
+func (p linuxPods) each(look func(pid int, inPod bool)) error {
+	init, err := p.procs.cgroups(1)
+	if err != nil {
+		return err
+	}
+	pids, err := p.procs.pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if pid == 1 || pid == os.Getpid() {
+			continue
+		}
+		if groups, err := p.procs.cgroups(pid); err == nil {
+			look(pid, inPodAnywhere(groups, init))
+		}
+	}
+	return nil
 }
 
 // dockerMonitor reports whether a shim of Docker's watches a container of a pod: the specification in its working directory
@@ -169,24 +185,15 @@ func describeProcesses(list []v1alpha1.Process) string {
 
 // Attaching looks for plugins in the usual places. What a pod runs from such a directory, as those that install plugins do, is none.
 func (p linuxPods) Attaching(context.Context) (bool, error) {
-	init, err := p.procs.cgroups(1)
-	if err != nil {
-		return false, fmt.Errorf("looking for network plugins: %w", err)
-	}
-	pids, err := p.procs.pids()
-	if err != nil {
-		return false, fmt.Errorf("looking for network plugins: %w", err)
-	}
-	for _, pid := range pids {
+	found := false
+	err := p.each(func(pid int, inPod bool) {
 		exe, err := p.procs.exe(pid)
-		if err != nil || !slices.Contains(filepath.SplitList(p.cni.path), filepath.Dir(exe)) || p.procs.ended(pid) {
-			continue
-		}
-		if groups, err := p.procs.cgroups(pid); err == nil && !inPodAnywhere(groups, init) {
-			return true, nil
-		}
+		found = found || err == nil && !inPod && slices.Contains(p.cni.path, filepath.Dir(exe)) && !p.procs.ended(pid)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for network plugins: %w", err)
 	}
-	return false, nil
+	return found, nil
 }
 
 func (p linuxPods) Detach(ctx context.Context) error { return p.cni.detach(ctx) }

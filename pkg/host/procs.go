@@ -3,7 +3,6 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,12 +13,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // linuxProcs reads /proc, or in tests something like it.
-type linuxProcs struct{ root string }
+type linuxProcs struct {
+	fs   procfs.FS
+	root string
+}
+
+func newProcs(root string) (linuxProcs, error) {
+	fs, err := procfs.NewFS(root)
+	if err != nil {
+		return linuxProcs{}, fmt.Errorf("reading the processes: %w", err)
+	}
+	return linuxProcs{fs, root}, nil
+}
 
 // Ticks of /proc/PID/stat are a hundredth of a second on every architecture that Linux runs containers on.
 const ticksPerSecond = 100
@@ -54,20 +66,13 @@ func (p linuxProcs) Find(names ...string) ([]v1alpha1.Process, error) {
 }
 
 func (p linuxProcs) pids() ([]int, error) {
-	dir, err := os.Open(p.root)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	list, err := p.fs.AllProcs()
 	if err != nil {
 		return nil, err
 	}
 	var out []int
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			out = append(out, pid)
-		}
+	for _, x := range list {
+		out = append(out, x.PID)
 	}
 	slices.Sort(out)
 	return out, nil
@@ -81,19 +86,15 @@ func (p linuxProcs) exe(pid int) (string, error) {
 
 func (p linuxProcs) describe(pid int, exe string, booted time.Time) (v1alpha1.Process, error) {
 	out := v1alpha1.Process{PID: pid, Exe: exe}
-	line, err := os.ReadFile(p.path(pid, "cmdline"))
+	x, err := p.fs.Proc(pid)
 	if err != nil {
 		return out, err
 	}
-	if line = bytes.TrimSuffix(line, []byte{0}); len(line) > 0 {
-		out.Argv = strings.Split(string(line), "\x00")
-	}
-	stat, err := os.ReadFile(p.path(pid, "stat"))
-	if err != nil {
+	if out.Argv, err = x.CmdLine(); err != nil {
 		return out, err
 	}
-	if ticks, ok := startTicks(string(stat)); ok {
-		out.Started = booted.Add(time.Duration(ticks) * time.Second / ticksPerSecond).UTC()
+	if stat, err := x.Stat(); err == nil {
+		out.Started = booted.Add(time.Duration(stat.Starttime) * time.Second / ticksPerSecond).UTC()
 	}
 	groups, err := p.cgroups(pid)
 	if err != nil {
@@ -118,16 +119,17 @@ func (p linuxProcs) booted() time.Time {
 
 // cgroups are the paths of a process in the hierarchies, by controllers ("" is the unified one).
 func (p linuxProcs) cgroups(pid int) (map[string]string, error) {
-	data, err := os.ReadFile(p.path(pid, "cgroup"))
+	x, err := p.fs.Proc(pid)
+	if err != nil {
+		return nil, err
+	}
+	list, err := x.Cgroups()
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(parts) == 3 {
-			out[parts[1]] = parts[2]
-		}
+	for _, group := range list {
+		out[strings.Join(group.Controllers, ",")] = group.Path
 	}
 	return out, nil
 }
@@ -147,48 +149,30 @@ func unitOf(groups map[string]string) string {
 }
 
 func (p linuxProcs) Environ(pid int) ([]string, error) {
-	data, err := os.ReadFile(p.path(pid, "environ"))
+	x, err := p.fs.Proc(pid)
+	if err == nil {
+		var out []string
+		if out, err = x.Environ(); err == nil {
+			return out, nil
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil, fmt.Errorf("reading the environment of process %d: %w", pid, ErrNotExist)
 	}
-	if err != nil {
-		return nil, err
-	}
-	data = bytes.TrimSuffix(data, []byte{0})
-	if len(data) == 0 {
-		return nil, nil
-	}
-	return strings.Split(string(data), "\x00"), nil
+	return nil, err
 }
 
-// statFields are the fields of /proc/PID/stat behind the command's name, which may hold spaces and brackets: the first is
-// the state, field 3 of proc(5).
-func statFields(stat string) []string {
-	end := strings.LastIndexByte(stat, ')')
-	if end < 0 {
-		return nil
-	}
-	return strings.Fields(stat[end+1:])
-}
-
-// startTicks is when the process started, in ticks since boot.
-func startTicks(stat string) (uint64, bool) {
-	fields := statFields(stat)
-	if len(fields) < 20 {
-		return 0, false
-	}
-	ticks, err := strconv.ParseUint(fields[19], 10, 64)
-	return ticks, err == nil
-}
-
-// ended reports whether the process is a zombie: dead, and only waiting for its parent to notice.
+// ended reports whether the process is gone, or a zombie: dead, and only waiting for its parent to notice.
 func (p linuxProcs) ended(pid int) bool {
-	stat, err := os.ReadFile(p.path(pid, "stat"))
+	x, err := p.fs.Proc(pid)
 	if err != nil {
 		return true
 	}
-	fields := statFields(string(stat))
-	return len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X")
+	stat, err := x.Stat()
+	if err != nil {
+		return gone(err) || errors.Is(err, unix.ESRCH)
+	}
+	return stat.State == "Z" || stat.State == "X"
 }
 
 func (p linuxProcs) pidNamespace(pid int) (string, error) {

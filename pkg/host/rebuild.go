@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/containerd/containerd/api/types"
 )
 
 // rebuild makes an image whose layers are only left unpacked. Archives made from directories have other checksums than the
@@ -124,13 +126,14 @@ func withLayers(config []byte, ids []string) ([]byte, error) {
 // it was unpacked; a view of the stack, removed at once, tells the directories, which live as long as the image does.
 func (c containerdClient) unpacked(ctx context.Context, from containerdContent, config, chain string) ([]string, error) {
 	const snapshotLabel = "containerd.io/gc.ref.snapshot."
-	info, err := c.call(ctx, from.namespace, "content.v1.Content/Info", message(nil).text(1, config))
+	ctx = inNamespace(ctx, from.namespace)
+	info, err := from.api().Info(ctx, &contentapi.InfoRequest{Digest: config})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("asking containerd how it is unpacked: %w", err)
 	}
 	snapshotter := ""
-	for _, l := range info.sub(1).all(5) {
-		if name, ok := strings.CutPrefix(l.string(1), snapshotLabel); ok && l.string(2) == chain {
+	for label, value := range info.GetInfo().GetLabels() {
+		if name, ok := strings.CutPrefix(label, snapshotLabel); ok && value == chain {
 			snapshotter = name
 		}
 	}
@@ -139,36 +142,34 @@ func (c containerdClient) unpacked(ctx context.Context, from containerdContent, 
 	}
 	// Should this process be killed right here, containerd's garbage collection removes the view: nothing refers to it.
 	key := "kubectl-runtime-" + rand.Text()
-	view := message(nil).text(1, snapshotter).text(2, key).text(3, chain)
-	remove := message(nil).text(1, snapshotter).text(2, key)
-	answer, err := c.call(ctx, from.namespace, "snapshots.v1.Snapshots/View", view)
+	snapshots := snapshotsapi.NewSnapshotsClient(c.conn)
+	view, err := snapshots.View(ctx, &snapshotsapi.ViewSnapshotRequest{Snapshotter: snapshotter, Key: key, Parent: chain})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("asking containerd for its directories: %w", err)
 	}
-	if _, err := c.call(ctx, from.namespace, "snapshots.v1.Snapshots/Remove", remove); err != nil {
-		return nil, err
+	if _, err := snapshots.Remove(ctx, &snapshotsapi.RemoveSnapshotRequest{Snapshotter: snapshotter, Key: key}); err != nil {
+		return nil, fmt.Errorf("removing the view of its directories: %w", err)
 	}
-	return layerDirs(answer.all(1))
+	return layerDirs(view.GetMounts())
 }
 
 // layerDirs reads the directories from the mounts of a view: a bind mount of one, or the lower directories of an overlay,
 // whose first is on top.
-func layerDirs(mounts []message) ([]string, error) {
+func layerDirs(mounts []*types.Mount) ([]string, error) {
 	if len(mounts) != 1 {
 		return nil, fmt.Errorf("its snapshot takes %d mounts", len(mounts))
 	}
-	const kind, source, options = protowire.Number(1), protowire.Number(2), protowire.Number(4)
-	switch m := mounts[0]; m.string(kind) {
+	switch m := mounts[0]; m.GetType() {
 	case "bind":
-		return []string{m.string(source)}, nil
+		return []string{m.GetSource()}, nil
 	case "overlay":
-		for _, o := range m.all(options) {
-			if list, ok := strings.CutPrefix(string(o), "lowerdir="); ok {
+		for _, o := range m.GetOptions() {
+			if list, ok := strings.CutPrefix(o, "lowerdir="); ok {
 				dirs := strings.Split(list, ":")
 				slices.Reverse(dirs)
 				return dirs, nil
 			}
 		}
 	}
-	return nil, fmt.Errorf("its snapshot is of kind %q", mounts[0].string(kind))
+	return nil, fmt.Errorf("its snapshot is of kind %q", mounts[0].GetType())
 }

@@ -60,15 +60,15 @@ func (s linuxStores) foreignStorage(ctx context.Context) ([]v1alpha1.Container, 
 		if json.Unmarshal([]byte(c.Metadata), &meta) == nil && meta.ImageName != "" {
 			f.Image = meta.ImageName
 		}
-		f.Running = monitored(c.ID)
+		f.Running = s.monitored(c.ID)
 		out = append(out, f)
 	}
 	return out, nil
 }
 
 // monitored reports whether a conmon watches the container.
-func monitored(id string) bool {
-	list, err := linuxProcs{root: "/proc"}.Find("conmon")
+func (s linuxStores) monitored(id string) bool {
+	list, err := s.procs.Find("conmon")
 	if err != nil {
 		return false
 	}

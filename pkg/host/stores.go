@@ -13,7 +13,10 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/imageref"
 )
 
-type linuxStores struct{ dockerSocket, containerdSocket, crioSocket string }
+type linuxStores struct {
+	procs                                      linuxProcs
+	dockerSocket, containerdSocket, crioSocket string
+}
 
 func (s linuxStores) Foreign(ctx context.Context, runtime v1alpha1.RuntimeName) ([]v1alpha1.Container, error) {
 	switch runtime {

@@ -18,12 +18,21 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
+func procsAt(t *testing.T, root string) linuxProcs {
+	t.Helper()
+	procs, err := newProcs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return procs
+}
+
 func TestFindItself(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	procs := linuxProcs{root: "/proc"}
+	procs := procsAt(t, "/proc")
 	list, err := procs.Find(filepath.Base(exe))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +62,7 @@ func TestEndedProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	procs := linuxProcs{root: "/proc"}
+	procs := procsAt(t, "/proc")
 	for range 200 {
 		if procs.ended(cmd.Process.Pid) {
 			break
@@ -65,18 +74,6 @@ func TestEndedProcess(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestStartTicks(t *testing.T) {
-	stat := "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20"
-	if got, ok := startTicks(stat); !ok || got != 987654 {
-		t.Errorf("%d %v", got, ok)
-	}
-	for _, bad := range []string{"", "42 (x", "42 (x) S 1"} {
-		if _, ok := startTicks(bad); ok {
-			t.Errorf("%q was read", bad)
-		}
 	}
 }
 

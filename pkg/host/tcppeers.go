@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// connection is a line of /proc/PID/net/tcp.
+// connection is a line of /proc/PID/net/tcp. Every kernel has that table; the one that is asked through netlink is a module.
 type connection struct {
 	local, remote netip.AddrPort
 	inode         uint64

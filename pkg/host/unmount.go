@@ -18,15 +18,15 @@ import (
 // Unmount recognises mounts by the part of their path that the runtime chose itself, so that a store or state directory
 // that an operator moved is found as well.
 func (p linuxPods) Unmount(_ context.Context, runtime v1alpha1.RuntimeName) error {
-	mounts, err := p.mounts.list()
+	mounts, err := p.mounts.points()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	// Later mounts may stand on earlier ones.
-	for _, m := range slices.Backward(mounts) {
-		if podMount(runtime, m.point) {
-			errs = append(errs, p.mounts.unmount(m.point))
+	for _, point := range slices.Backward(mounts) {
+		if podMount(runtime, point) {
+			errs = append(errs, p.mounts.unmount(point))
 		}
 	}
 	var namespaces []string
@@ -37,12 +37,12 @@ func (p linuxPods) Unmount(_ context.Context, runtime v1alpha1.RuntimeName) erro
 		namespaces = []string{"/run/docker/netns"}
 	}
 	for _, dir := range namespaces {
-		errs = append(errs, removeNamespaces(dir))
+		errs = append(errs, removeNamespaces(p.procs, dir))
 	}
-	for _, m := range mounts {
+	for _, point := range mounts {
 		// A store that is shut down in order unmounts its own directory, which it has mounted over itself.
-		if runtime == v1alpha1.CRIO && crioHome.MatchString(m.point) {
-			errs = append(errs, p.mounts.unmountIdle(m.point))
+		if runtime == v1alpha1.CRIO && crioHome.MatchString(point) {
+			errs = append(errs, p.mounts.unmountIdle(point))
 		}
 	}
 	return errors.Join(errs...)
