@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 // workloads are one of every kind: behind a Service and a budget, on every node, with data on the node, and static. Their
 // images come from a registry that is always asked, from one that wants a password, and from none at all.
 type workloads struct {
-	namespace, service, data string
+	namespace, service, data, static string
 }
 
 func deployAll(t *testing.T, b *bed.Bed, n *bed.Node) workloads {
@@ -72,7 +72,7 @@ func deployAll(t *testing.T, b *bed.Bed, n *bed.Node) workloads {
 	w.service = b.Service(t, w.namespace, "web")
 	b.Budget(t, w.namespace, "web", 1)
 	b.DaemonSet(t, w.namespace, bed.Web("agent", bed.ImagePrivate, corev1.PullAlways, bed.PullSecret))
-	b.StaticPod(t, n, bed.Web("e2e-static", bed.ImageLocal, corev1.PullNever))
+	w.static = b.StaticPod(t, n, bed.Web("e2e-static", bed.ImageLocal, corev1.PullNever))
 
 	n.Undo(t, "rm -rf "+w.data)
 	n.Sh(t, "mkdir "+w.data)
@@ -90,7 +90,7 @@ func (w workloads) serve(t *testing.T, b *bed.Bed, n, elsewhere *bed.Node, runti
 	b.AwaitReady(t, w.namespace, "web", 2, time.Minute)
 	here := b.AwaitReady(t, w.namespace, "agent", len(b.Workers(t)), time.Minute)
 	here = append(here, b.AwaitReady(t, w.namespace, "data", 1, time.Minute)...)
-	here = append(here, b.AwaitReady(t, "default", "e2e-static", 1, time.Minute)...)
+	here = append(here, b.AwaitReady(t, "default", w.static, 1, time.Minute)...)
 	for _, pod := range here {
 		if id := pod.Status.ContainerStatuses[0].ContainerID; pod.Spec.NodeName == n.Name && !strings.HasPrefix(id, runtime+"://") {
 			t.Errorf("pod %s is Ready in container %s, which isn't of %s", pod.Name, id, runtime)

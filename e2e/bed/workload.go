@@ -149,11 +149,11 @@ func (b *Bed) Budget(t *testing.T, namespace, app string, minAvailable int) {
 }
 
 // StaticPod puts a pod into the node's manifest directory, takes it away again when the test ends, and waits until its
-// mirror is Ready. Its image stands in no registry.
-func (b *Bed) StaticPod(t *testing.T, n *Node, template corev1.PodTemplateSpec) {
+// mirror, which carries the returned label "app" in namespace default, is Ready. Its image stands in no registry.
+func (b *Bed) StaticPod(t *testing.T, n *Node, template corev1.PodTemplateSpec) (app string) {
 	t.Helper()
 	name := template.Labels["app"]
-	app := name + "-" + n.Name // tests that run beside this one may put the same on their nodes
+	app = name + "-" + n.Name // tests that run beside this one may put the same on their nodes
 	manifest, err := yaml.Marshal(&corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Labels: map[string]string{"app": app}},
@@ -171,4 +171,5 @@ func (b *Bed) StaticPod(t *testing.T, n *Node, template corev1.PodTemplateSpec) 
 	})
 	n.Write(t, "/etc/kubernetes/manifests/"+name+".yaml", string(manifest))
 	b.AwaitReady(t, "default", app, 1, time.Minute)
+	return app
 }
