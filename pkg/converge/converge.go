@@ -48,8 +48,6 @@ type actor struct {
 	contents map[string][]byte // of want, by path
 	// around leaves alone what is neither before nor after, instead of stopping there.
 	around bool
-	// forced are the runtimes whose pods were ended without them.
-	forced []v1alpha1.RuntimeName
 }
 
 // To takes the machine to want, which is p.Before or p.After. It may be called in any state that an earlier call left,

@@ -23,39 +23,34 @@ func (a *actor) evacuate(ctx context.Context) error {
 		wg.Go(func() { errs[k] = a.endAll(ctx, ref) })
 	}
 	wg.Wait()
-	var unable []v1alpha1.RuntimeName
-	a.forced = nil
+	forced := false
 	for k, ref := range a.plan.Evacuate {
-		if errs[k] == nil {
-			continue
-		}
-		unable = append(unable, ref.Name)
-		if !errors.Is(errs[k], errDown) {
-			a.forced = append(a.forced, ref.Name)
+		if errs[k] != nil && !errors.Is(errs[k], errDown) {
+			forced = true
 			a.tell(v1alpha1.Progress{Step: "evacuate", Detail: string(ref.Name) + " can't be asked: by force", Error: errs[k].Error()})
 		}
 	}
-	if err := a.gone(ctx, len(a.forced) > 0); err != nil {
-		return err
-	}
-	return a.release(ctx, unable)
+	return a.gone(ctx, forced)
 }
 
-// sweep releases networks again once no runtime runs any more: the start of a pod that was under way may have attached one behind
-// its end. Of runtimes that couldn't be asked it ends pods again, too: a daemon that hung may have gone on with what it was asked
-// before in the moment in which it was told to end.
+// sweep ends once more what runs of pods, now that no runtime does: the kubelet's last wish, a pod to be started, may have been
+// under way behind the evacuation's end, unseen as yet by who lists pods; and a daemon that hung may have gone on in the moment
+// in which it was told to end. Then it releases what pods held that no runtime could release, now or in a run before. What it
+// can't release, as the network of a plugin that waits for an absent API server, is no reason to keep the node from serving.
 func (a *actor) sweep(ctx context.Context) error {
-	if len(a.forced) == 0 {
-		if err := a.m.Pods.Detach(ctx); err != nil {
-			// A record of a pod that went long ago, perhaps, whose plugin is no more: the new runtime doesn't need it.
-			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: "releasing the network of pods", Error: err.Error()})
-		}
-		return nil
-	}
 	if err := a.gone(ctx, true); err != nil {
 		return err
 	}
-	return a.release(ctx, a.forced)
+	failed := func(what string, err error) {
+		if err != nil {
+			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: what, Error: err.Error()})
+		}
+	}
+	failed("releasing the network of pods", a.m.Pods.Detach(ctx))
+	for _, ref := range a.plan.Evacuate {
+		failed("unmounting what pods of "+string(ref.Name)+" left", a.m.Pods.Unmount(ctx, ref.Name))
+	}
+	return nil
 }
 
 // errDown says that no daemon is there to ask.
@@ -202,22 +197,6 @@ func describe(left []v1alpha1.Process) string {
 		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(out, ", ")
-}
-
-// release gives back what the pods held of runtimes that couldn't do it themselves, now or in a run before.
-func (a *actor) release(ctx context.Context, unable []v1alpha1.RuntimeName) error {
-	if len(unable) == 0 {
-		return nil
-	}
-	if err := a.m.Pods.Detach(ctx); err != nil {
-		return fmt.Errorf("releasing the network of pods: %w", err)
-	}
-	for _, name := range unable {
-		if err := a.m.Pods.Unmount(ctx, name); err != nil {
-			return fmt.Errorf("unmounting what pods of %s left: %w", name, err)
-		}
-	}
-	return nil
 }
 
 func call[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {

@@ -96,7 +96,9 @@ func (r *remote) Sandboxes(ctx context.Context) ([]host.Sandbox, error) {
 	var out []host.Sandbox
 	err := r.call(ctx, func(_ *proc, s *store) error {
 		for _, b := range s.sandboxes {
-			out = append(out, b.view())
+			if !b.unborn {
+				out = append(out, b.view())
+			}
 		}
 		for _, p := range s.late {
 			s.run(p)

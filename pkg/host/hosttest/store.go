@@ -28,6 +28,7 @@ type sandbox struct {
 	attached bool            // it holds a network attachment
 	mounted  bool            // its file systems are mounted
 	pid      int
+	unborn   bool // its start never came to its end: no runtime lists it
 }
 
 func (n *Node) store(r v1alpha1.RuntimeName) *store {
@@ -95,6 +96,13 @@ func (n *Node) Late(r v1alpha1.RuntimeName, p Pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.store(r).late = append(n.store(r).late, p)
+}
+
+// Unborn leaves of a pod what a runtime makes first: its network and mounts, of which the runtime tells nobody as yet.
+func (n *Node) Unborn(r v1alpha1.RuntimeName, p Pod) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).sandboxes = append(n.store(r).sandboxes, &sandbox{id: p.UID, pod: p, attached: true, mounted: true, unborn: true})
 }
 
 // Sandboxes returns the pods that live in a runtime, as namespace/name.
