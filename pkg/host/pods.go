@@ -32,8 +32,9 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 	}
 	booted := p.procs.booted()
 	var out []v1alpha1.Process
-	err = p.each(func(pid int, inPod bool) {
+	err = p.each(func(pid int, ofPod func() bool) {
 		exe, _ := p.procs.exe(pid)
+		inPod := ofPod()
 		if !inPod && !monitorProgram(exe) {
 			return
 		}
@@ -60,8 +61,9 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 	return out, nil
 }
 
-// each calls look with every process but the first and this one, and whether it belongs to a pod.
-func (p linuxPods) each(look func(pid int, inPod bool)) error {
+// each calls look with every process but the first and this one, and with what tells whether it belongs to a pod: that costs more
+// than to look at its program.
+func (p linuxPods) each(look func(pid int, ofPod func() bool)) error {
 	init, err := p.procs.cgroups(1)
 	if err != nil {
 		return err
@@ -74,9 +76,10 @@ func (p linuxPods) each(look func(pid int, inPod bool)) error {
 		if pid == 1 || pid == os.Getpid() {
 			continue
 		}
-		if groups, err := p.procs.cgroups(pid); err == nil {
-			look(pid, inPodAnywhere(groups, init))
-		}
+		look(pid, func() bool {
+			groups, err := p.procs.cgroups(pid)
+			return err == nil && inPodAnywhere(groups, init)
+		})
 	}
 	return nil
 }
@@ -186,9 +189,9 @@ func describeProcesses(list []v1alpha1.Process) string {
 // Attaching looks for plugins in the usual places. What a pod runs from such a directory, as those that install plugins do, is none.
 func (p linuxPods) Attaching(context.Context) (bool, error) {
 	found := false
-	err := p.each(func(pid int, inPod bool) {
+	err := p.each(func(pid int, ofPod func() bool) {
 		exe, err := p.procs.exe(pid)
-		found = found || err == nil && !inPod && slices.Contains(p.cni.path, filepath.Dir(exe)) && !p.procs.ended(pid)
+		found = found || err == nil && slices.Contains(p.cni.path, filepath.Dir(exe)) && !p.procs.ended(pid) && !ofPod()
 	})
 	if err != nil {
 		return false, fmt.Errorf("looking for network plugins: %w", err)
