@@ -28,6 +28,7 @@ const (
 	idleTimeout     = 5 * time.Second  // a network plugin's work
 	endRounds       = 5                // of listing a runtime's pods and ending them
 	goneTimeout     = 3 * time.Second  // shims end a moment after their sandbox
+	releaseTimeout  = time.Minute      // all pods' networks, one after the other
 	killTimeout     = 15 * time.Second // what SIGKILL takes, in D state perhaps for ever
 	stopTimeout     = 3 * time.Minute  // systemd's own patience with a daemon is less
 	startTimeout    = 2 * time.Minute

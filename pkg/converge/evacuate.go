@@ -46,7 +46,7 @@ func (a *actor) sweep(ctx context.Context) error {
 			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: what, Error: err.Error()})
 		}
 	}
-	failed("releasing the network of pods", a.m.Pods.Detach(ctx))
+	failed("releasing the network of pods", call0(ctx, releaseTimeout, a.m.Pods.Detach))
 	for _, ref := range a.plan.Evacuate {
 		failed("unmounting what pods of "+string(ref.Name)+" left", a.m.Pods.Unmount(ctx, ref.Name))
 	}
