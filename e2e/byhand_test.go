@@ -40,6 +40,8 @@ func newByHand(t *testing.T, b *bed.Bed, n *bed.Node) byHand {
 	t.Helper()
 	n.Undo(t, "rm -rf /root/by-hand; systemctl stop docker.socket docker")
 	n.Sh(t, `mkdir -p /root/by-hand
+		# Disabling a unit removes the directory of its link where that was the last one.
+		for dir in /etc/systemd/system/*.target.wants; do mkdir -p "/root/by-hand$dir"; done
 		cp -a --parents `+settingsByHand+` /root/by-hand
 		systemctl start docker
 		for image in $(ctr -n k8s.io image ls -q | grep -E '^(registry.k8s.io/(kube-proxy|pause)|local.bed/)' | grep -v @); do
@@ -96,7 +98,7 @@ func (h byHand) back(t *testing.T) {
 		systemctl disable -q crio cri-docker.socket cri-docker docker.socket docker
 		systemctl enable -q containerd
 		cp -a /root/by-hand/var /root/by-hand/etc /
-		rm -rf /var/lib/cni/results /var/lib/cni/networks`)
+		rm -rf /var/lib/cni/results /var/lib/cni/cache /var/lib/cni/networks`)
 	if err := h.node.Reboot(ctx, false); err != nil {
 		t.Fatal(err)
 	}
