@@ -71,6 +71,14 @@ func (s *store) living() int {
 }
 
 func (b *sandbox) kill() {
+	if b.pod.Unkillable {
+		return
+	}
+	b.end()
+}
+
+// end ends it whatever hangs in it, as a boot does.
+func (b *sandbox) end() {
 	b.alive = false
 	for c := range b.running {
 		b.running[c] = false
@@ -86,7 +94,7 @@ func (s *store) stopAll() {
 // reboot ends processes and mounts; the runtime or kubelet that comes up clears the attachments it finds in its records.
 func (s *store) reboot() {
 	for _, b := range s.sandboxes {
-		b.kill()
+		b.end()
 		b.attached, b.mounted = false, false
 	}
 }
