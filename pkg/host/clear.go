@@ -75,6 +75,18 @@ func clearSocket(root *os.Root, name, p string) (v1alpha1.FileType, string, erro
 	return found, "", fmt.Errorf("moving %s aside: there are a hundred of them already", p)
 }
 
+// SyncFS syncs that one file system: to sync all of them could wait forever for a network file system whose server is away.
+func (linuxFiles) SyncFS(p string) error {
+	f, err := os.Open(p)
+	if err != nil {
+		return fmt.Errorf("syncing the file system of %s: %w", p, err)
+	}
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return errors.Join(fmt.Errorf("syncing the file system of %s: %w", p, err), f.Close())
+	}
+	return f.Close()
+}
+
 // Replaceable looks at what would stop a rename and then writes a temporary file where Put would.
 func (l linuxFiles) Replaceable(p string) error {
 	dir, rel, err := l.allow.place(p)

@@ -66,6 +66,8 @@ type Files interface {
 	// Replaceable returns why Put could not replace what stands at path, or create it: an immutable or append-only file or
 	// directory, a mount, a read-only or full file system. Nothing stays changed. A path whose directory is missing is fine.
 	Replaceable(path string) error
+	// SyncFS waits until what the file system of path holds in memory is on its disk.
+	SyncFS(path string) error
 	// ClearSocket makes way where a daemon is to bind a Unix socket. A socket, a link to one and a path that isn't there stay
 	// as they are, and found is empty. An empty directory is removed; anything else is renamed to a free name beside it, which
 	// aside returns. found is what stood there.

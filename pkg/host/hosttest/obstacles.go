@@ -44,6 +44,16 @@ func (f files) Replaceable(p string) error {
 	return nil
 }
 
+// SyncFS is an act alone: what Images puts into a store is on the disk at once.
+func (f files) SyncFS(p string) error {
+	leave, err := f.p.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return f.p.n.act(f.p, "syncfs "+p, func() error { return nil })
+}
+
 func (f files) ClearSocket(p string) (v1alpha1.FileType, string, error) {
 	leave, err := f.p.enter()
 	if err != nil {
