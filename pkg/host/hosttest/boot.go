@@ -260,6 +260,7 @@ func (n *Node) runPods() {
 		n.mount(p)
 		s.run(p)
 	}
+	s.collect()
 }
 
 // kubelet is the running kubelet's process.

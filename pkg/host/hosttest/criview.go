@@ -155,7 +155,7 @@ func (r *remote) StopContainer(ctx context.Context, id string, grace time.Durati
 }
 
 func (r *remote) StopSandbox(ctx context.Context, id string) error {
-	return r.change(ctx, "stop sandbox", id, func(_ *store, b *sandbox) { b.kill(); b.attached = false })
+	return r.change(ctx, "stop sandbox", id, func(_ *store, b *sandbox) { b.kill(); b.attached, b.stopped = false, true })
 }
 
 func (r *remote) RemoveSandbox(ctx context.Context, id string) error {

@@ -28,6 +28,7 @@ type sandbox struct {
 	attached bool            // it holds a network attachment
 	mounted  bool            // its file systems are mounted
 	pid      int
+	stopped  bool // its runtime was told to stop it, and knows it as such
 	unborn   bool // its start never came to its end: no runtime lists it
 }
 
@@ -58,6 +59,11 @@ func (s *store) find(uid string) *sandbox {
 		}
 	}
 	return nil
+}
+
+// collect is the kubelet's garbage collection: a stopped sandbox goes once its pod has another one.
+func (s *store) collect() {
+	s.sandboxes = slices.DeleteFunc(s.sandboxes, func(b *sandbox) bool { return b.stopped && !b.alive && s.find(b.pod.UID) != nil })
 }
 
 func (s *store) living() int {
