@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ func (a *actor) sweep(ctx context.Context) error {
 	if err := a.gone(ctx, true); err != nil {
 		return err
 	}
+	a.tellVolumes(ctx)
 	failed := func(what string, err error) {
 		if err != nil {
 			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: what, Error: err.Error()})
@@ -51,6 +53,27 @@ func (a *actor) sweep(ctx context.Context) error {
 		failed("unmounting what pods of "+string(ref.Name)+" left", a.m.Pods.Unmount(ctx, ref.Name))
 	}
 	return nil
+}
+
+// tellVolumes says which file systems outlive the pods that used them: what is in memory goes with the pod, all else the kubelet
+// takes over or unmounts once it runs. Nothing of them is touched here.
+func (a *actor) tellVolumes(ctx context.Context) {
+	mounts, err := call(ctx, callTimeout, a.m.Pods.Volumes)
+	line := v1alpha1.Progress{Step: "stop runtimes"}
+	maps.DeleteFunc(mounts, func(_, kind string) bool { return kind == "tmpfs" })
+	points := slices.Sorted(maps.Keys(mounts))
+	switch {
+	case err != nil:
+		line.Detail, line.Error = "looking for volumes", err.Error()
+	case len(points) == 0:
+		return
+	default:
+		line.Detail = fmt.Sprintf("leaving %d volumes mounted for the kubelet: %s at %s", len(points), mounts[points[0]], points[0])
+		if len(points) > 1 {
+			line.Detail += fmt.Sprintf(" and %d more", len(points)-1)
+		}
+	}
+	a.tell(line)
 }
 
 // errDown says that no daemon is there to ask.

@@ -194,6 +194,9 @@ type Pods interface {
 	// Detach releases what their network attachments hold: CNI DEL from the cached results, then the named network
 	// namespaces that nobody uses.
 	Detach(ctx context.Context) error
+	// Volumes are the file systems that the kubelet has mounted for volumes of pods, or a volume's driver for the kubelet: their
+	// mount points, with the type of each. Nothing of them is read, as a server may be away.
+	Volumes(ctx context.Context) (map[string]string, error)
 	// Unmount unmounts the root file systems, shm and namespaces that pods of that runtime left mounted.
 	Unmount(ctx context.Context, runtime v1alpha1.RuntimeName) error
 }

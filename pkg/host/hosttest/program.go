@@ -61,6 +61,8 @@ type Pod struct {
 	Unkillable bool
 	// HostPaths are its hostPath volumes without a type: a runtime makes a directory where nothing stands.
 	HostPaths []string
+	// Volumes are its network volumes, which the kubelet mounts and keeps mounted.
+	Volumes []string
 }
 
 // Pods binds pods to the node.
