@@ -109,7 +109,7 @@ func TestCall(t *testing.T) {
 		},
 		"a crash is told with its last words": {answers: []answer{exit(2, "panic: x\n\tgoroutine 1 [running]\x1b[31m")}, err: "exit code 2: panic: x  goroutine 1 [running][31m"},
 		"asks again after a stream that was cut": {
-			answers: []answer{ok, cut(`{"apiVersion":"kubectl-run`), cut(`{"apiVersion":"kubectl-runtime/v1alpha1","run":`), exit(137, ""), say(facts)}, want: facts,
+			answers: []answer{ok, cut(`{"apiVersion":"kubectl-run`), cut(`{"apiVersion":"kubectl-runtime/v1alpha2","run":`), exit(137, ""), say(facts)}, want: facts,
 		},
 		"nonsense": {answers: []answer{cut("ld.so: bad ELF")}, err: "its answer can't be read"},
 		"the agent was taken away": {
