@@ -83,7 +83,7 @@ func testPod(t *testing.T, answers ...answer) (*Pod, *scripted, *apitest.Server)
 	api.Put("pods", object)
 	var stored corev1.Pod
 	api.Get("pods", object.Namespace, object.Name, &stored)
-	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond}
+	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, carried: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond}
 	t.Cleanup(func() {
 		if len(x.answers) > 0 {
 			t.Errorf("%d commands were not run", len(x.answers))
