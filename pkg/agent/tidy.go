@@ -54,7 +54,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		return err
 	}
 	needed := false
-	for _, r := range runs {
+	for i, r := range runs {
 		if r.Phase.Open() {
 			needed = true
 			continue
@@ -73,7 +73,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if err := a.uninstall(ctx, a.early(p), stands, earlyUnit); err != nil {
 			return err
 		}
-		if !a.restored(ctx, r, p) {
+		if !a.restored(ctx, r, p, i == 0) {
 			needed = true
 		}
 	}
