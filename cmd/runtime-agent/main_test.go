@@ -19,7 +19,7 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	const version = `"apiVersion":"kubectl-runtime/v1alpha1"`
+	const version = `"apiVersion":"kubectl-runtime/v1alpha2"`
 	for _, c := range []struct{ name, in, want string }{
 		{"good", `{` + version + `,"verb":"gather","node":"a"}`, ""},
 		{"followed by space", `{` + version + `,"verb":"gather","node":"a"}` + "\n\n", ""},
@@ -52,7 +52,7 @@ func TestReadQuotesNothing(t *testing.T) {
 func TestServe(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{`{`, "not one JSON document"},
-		{`{"apiVersion":"kubectl-runtime/v1alpha1","verb":"destroy","node":"a"}`, "destroy"},
+		{`{"apiVersion":"kubectl-runtime/v1alpha2","verb":"destroy","node":"a"}`, "destroy"},
 	} {
 		var out bytes.Buffer
 		if err := run(t.Context(), nil, strings.NewReader(c.in), &out); err != nil {

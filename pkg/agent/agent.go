@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -50,12 +52,30 @@ func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Respon
 	case req.APIVersion != v1alpha1.APIVersion:
 		err = fmt.Errorf("the request is of version %q, this agent speaks %q", req.APIVersion, v1alpha1.APIVersion)
 	case do != nil:
-		err = do(ctx, req, &resp)
+		if err = a.ours(req); err == nil {
+			err = do(ctx, req, &resp)
+		}
 	}
 	if err != nil {
 		resp.Error, resp.Code = err.Error(), code(err)
 	}
 	return resp
+}
+
+// ours refuses to act on an open run that another agent began: it may be of another version, and its units run.
+func (a *Agent) ours(req v1alpha1.Request) error {
+	acts := []v1alpha1.Verb{v1alpha1.VerbApply, v1alpha1.VerbConfirm, v1alpha1.VerbRollback, v1alpha1.VerbDiscard}
+	if !slices.Contains(acts, req.Verb) && (req.Verb != v1alpha1.VerbWatch || none(req.Restore)) {
+		return nil
+	}
+	r, err := a.journal().Load(req.Run)
+	if errors.Is(err, journal.ErrUnknown) {
+		return nil // the verb says what that means to it
+	}
+	if err == nil && r.Phase.Open() && r.Agent != path.Base(a.Binary) {
+		return &journal.OthersError{Run: r}
+	}
+	return err
 }
 
 // code is the kind of a failure, for the plugin to decide by.

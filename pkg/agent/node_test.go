@@ -198,7 +198,7 @@ func newPlan(t testing.TB, n *hosttest.Node, run string, from, to v1alpha1.Runti
 	t.Helper()
 	m := n.Machine()
 	p := &planner{t: t, m: m, plan: &v1alpha1.Plan{
-		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Node: "node-1", Run: run, From: refs[from], To: refs[to],
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: "node-1", Run: run, From: refs[from], To: refs[to],
 		Kubelet: v1alpha1.KubeletRef{Unit: "kubelet.service", Version: "1.34.4", Healthz: healthz},
 		Before:  v1alpha1.State{Runtime: refs[from]}, After: v1alpha1.State{Runtime: refs[to]},
 		Evacuate: []v1alpha1.RuntimeRef{refs[from], refs[to]},

@@ -30,8 +30,9 @@ const (
 )
 
 // restored gives back what the run has taken of the API's side, if the plugin isn't there to do it, with the kubelet's own
-// credential. It returns false as long as something is owed: the record keeps that, and when it is tried next.
-func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) bool {
+// credential. It returns false as long as something is owed: the record keeps that, and when it is tried next. Only the newest run
+// is told of on the node: what an older one owes may be paid late.
+func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, newest bool) bool {
 	if none(r.Restore) {
 		return true
 	}
@@ -39,7 +40,7 @@ func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) 
 		return false
 	}
 	report := a.journal().Report(r.ID)
-	for _, q := range requests(r) {
+	for _, q := range requests(r, newest) {
 		if err := a.send(ctx, credential(p), q); err != nil {
 			pause := a.retryLater(r)
 			report(v1alpha1.Progress{Step: "give back", Detail: fmt.Sprintf("%s; trying again in %s", q.what, pause), Error: err.Error()})
@@ -70,7 +71,7 @@ func (a *Agent) retryLater(r v1alpha1.Run) time.Duration {
 // announce says on the node what became of a run that stays open, once and as well as it can.
 func (a *Agent) announce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) {
 	r.Restore = v1alpha1.APIRestore{}
-	for _, q := range requests(r) {
+	for _, q := range requests(r, true) {
 		if err := a.send(ctx, credential(p), q); err != nil {
 			a.journal().Report(r.ID)(v1alpha1.Progress{Step: "tell the API server", Detail: q.what, Error: err.Error()})
 		}
@@ -93,14 +94,17 @@ type request struct {
 	done []int
 }
 
-// requests are what the run's end leaves to do: each may be repeated.
-func requests(r v1alpha1.Run) []request {
-	last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: r.Reason}
-	text, err := json.Marshal(last)
-	if err != nil {
-		text = nil // it has no value that could fail
+// requests are what the run's end leaves to do: each may be repeated. The newest one is the node's last run.
+func requests(r v1alpha1.Run, newest bool) []request {
+	annotations := map[string]string{}
+	if newest {
+		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: r.Reason}
+		text, err := json.Marshal(last)
+		if err != nil {
+			text = nil // it has no value that could fail
+		}
+		annotations[v1alpha1.LastRunAnnotation] = string(text)
 	}
-	annotations := map[string]string{v1alpha1.LastRunAnnotation: string(text)}
 	if r.Restore.KubeadmSocket != "" && r.Phase != v1alpha1.PhaseConfirmed {
 		annotations[kubeadmSocket] = r.Restore.KubeadmSocket
 	}

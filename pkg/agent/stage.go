@@ -39,11 +39,15 @@ func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 		return fmt.Errorf("another process of kubectl runtime is at work on this node: %w", err)
 	}
 	defer unlock()
+	// Once more: whoever had the lock may have begun a run, and the watcher of that run starts its agent, not this one.
+	if err := busy(j); err != nil {
+		return err
+	}
 	if err := a.fresh(ctx, p); err != nil {
 		return err
 	}
 	run := v1alpha1.Run{
-		ID: p.Run, Node: p.Node, From: p.From.Name, To: p.To.Name, FromVersion: p.From.Version, ToVersion: p.To.Version,
+		Version: p.Version, ID: p.Run, Node: p.Node, From: p.From.Name, To: p.To.Name, FromVersion: p.From.Version, ToVersion: p.To.Version,
 		Restores: p.Restores, Phase: v1alpha1.PhaseStaging, By: req.By, Boot: a.Machine.Clock.Boot(),
 		StageTimeout: orElse(req.StageTimeout, defaultStage), Restore: req.Restore, PlanDigest: p.Digest, Agent: path.Base(a.Binary),
 	}
@@ -95,8 +99,8 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 	switch {
 	case p == nil:
 		return errors.New("there is no plan in the request")
-	case p.APIVersion != v1alpha1.APIVersion || p.Kind != v1alpha1.KindPlan:
-		return fmt.Errorf("the plan is a %q of %q", p.Kind, p.APIVersion)
+	case p.APIVersion != v1alpha1.APIVersion || p.Kind != v1alpha1.KindPlan || p.Format != v1alpha1.Format:
+		return fmt.Errorf("the plan is a %q of %q in format %d, and this agent takes format %d", p.Kind, p.APIVersion, p.Format, v1alpha1.Format)
 	case req.Node != "" && p.Node != req.Node:
 		return fmt.Errorf("the plan is for node %s, not for %s", p.Node, req.Node)
 	case !journal.ValidID(p.Run):

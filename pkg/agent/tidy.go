@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
-// keptRuns is how many closed runs stay for rollback.
+// keptRuns is how many closed runs stay of those that lead back to nothing: what was tried, and what was undone.
 const keptRuns = 5
 
 // handover is how long a plugin that has just asked is given to ask the next question.
@@ -55,7 +55,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		return err
 	}
 	needed := false
-	for _, r := range runs {
+	for i, r := range runs {
 		if r.Phase.Open() {
 			needed = true
 			continue
@@ -74,7 +74,7 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if err := a.uninstall(ctx, a.early(p), stands, earlyUnit); err != nil {
 			return err
 		}
-		if !a.restored(ctx, r, p) {
+		if !a.restored(ctx, r, p, i == 0) {
 			needed = true
 		}
 	}
@@ -175,8 +175,12 @@ func (a *Agent) acknowledge(run string) error {
 	return ignorePhase(err)
 }
 
-// dropAgents removes the agents that no open run needs and nobody runs or has just brought.
+// dropAgents removes the agents that no open run needs and nobody runs or has just brought. Which one a run needs whose record
+// can't be read isn't known.
 func (a *Agent) dropAgents(ctx context.Context, open *v1alpha1.Run) error {
+	if open != nil && open.Agent == "" {
+		return nil
+	}
 	dir := path.Join(journal.Dir, "agents")
 	names, err := a.Machine.Files.ReadDir(dir)
 	if err != nil {

@@ -111,6 +111,7 @@ func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, 
 	case err != nil:
 		return nil, false, err
 	}
+	x.Version = built()
 	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
 	if err != nil {
 		return nil, false, err

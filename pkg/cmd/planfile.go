@@ -58,11 +58,10 @@ func writePlans(w io.Writer, format planFormat, plans []*v1alpha1.Plan) error {
 	return err
 }
 
-// document is any document that we read: its kind, and the whole.
+// document is any document that we read: what it says of itself, and the whole.
 type document struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Items      []json.RawMessage `json:"items"`
+	v1alpha1.Header
+	Items []json.RawMessage `json:"items"`
 
 	raw []byte
 }
@@ -113,7 +112,12 @@ func takeApart(raw []byte) ([]document, error) {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, err
 	}
-	if d.APIVersion != v1alpha1.APIVersion {
+	var newer *v1alpha1.NewerError
+	if _, err := d.Known(); errors.As(err, &newer) {
+		newer.What = "it"
+		return nil, newer
+	}
+	if d.APIVersion != v1alpha1.APIVersion && d.APIVersion != v1alpha1.APIVersionAlpha1 {
 		return nil, fmt.Errorf("apiVersion is %q, not %s", d.APIVersion, v1alpha1.APIVersion)
 	}
 	if !strings.HasSuffix(d.Kind, "List") {
@@ -147,6 +151,9 @@ func (p *program) readPlans(path string) ([]*v1alpha1.Plan, error) {
 	for _, d := range docs {
 		if d.Kind != v1alpha1.KindPlan {
 			return nil, fmt.Errorf("%s holds a %s, not a %s", path, d.Kind, v1alpha1.KindPlan)
+		}
+		if err := plan.VerifyHeader(d.Header); err != nil {
+			return nil, fmt.Errorf("the plan in %s can't be used: %w", path, err)
 		}
 		x := &v1alpha1.Plan{}
 		if err := d.decode(x); err != nil {

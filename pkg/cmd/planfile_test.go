@@ -34,7 +34,7 @@ func testPlan(node string) *v1alpha1.Plan {
 		return s
 	}
 	p := &v1alpha1.Plan{
-		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Node: node, Run: "r-00000001",
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: node, Run: "r-00000001",
 		From:    v1alpha1.RuntimeRef{Name: v1alpha1.CRIO, Endpoint: "unix:///var/run/crio/crio.sock"},
 		To:      v1alpha1.RuntimeRef{Name: v1alpha1.Containerd, Endpoint: "unix:///run/containerd/containerd.sock"},
 		Kubelet: v1alpha1.KubeletRef{Unit: "kubelet.service"},
@@ -80,6 +80,17 @@ func TestReadPlansRefuses(t *testing.T) {
 		"unknown field": {good.String() + "surprise: true\n", "unknown field"},
 		"twice":         {good.String() + "---\n" + good.String(), "holds two plans for worker-1"},
 		"empty":         {"---\n", "is empty"},
+		"of an earlier program": {
+			strings.NewReplacer("v1alpha2", "v1alpha1", "format: 2\n", "").Replace(good.String()),
+			"can't be used: an earlier kubectl runtime made it (format 1, this one makes and takes format 2): make the plan anew with --dry-run -o yaml",
+		},
+		"of a later program": {
+			strings.Replace(good.String(), "format: 2\n", "format: 3\nversion: v0.9.0\nsurprise: true\n", 1),
+			"it was written by kubectl runtime v0.9.0 (format 3), and this one reads formats up to 2: use kubectl runtime v0.9.0 or later",
+		},
+		"of a much later program": {strings.Replace(good.String(), "v1alpha2", "v1", 1), "it was written by a later kubectl runtime"},
+		"without a format":        {strings.Replace(good.String(), "format: 2\n", "", 1), "there is no format 0"},
+		"of another group":        {strings.Replace(good.String(), "kubectl-runtime/v1alpha2", "v1", 1), `apiVersion is "v1", not kubectl-runtime/v1alpha2`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "plan.yaml")

@@ -100,7 +100,7 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 		drain.GracePeriod = &grace
 	}
 	o.engine = rollout.Options{
-		Namespace: p.namespace(), Image: f.image, By: p.By, Program: p.Name, Abort: p.Abort,
+		Namespace: p.namespace(), Image: f.image, By: p.By, Program: p.Name, Version: built(), Abort: p.Abort,
 		ConfirmTimeout: f.confirmTimeout, StageTimeout: f.stageTimeout, Drain: drain, KeepGoing: f.keepGoing,
 	}
 	return o, nil

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -43,10 +44,20 @@ func (p *program) newVersion() *cobra.Command {
 	return cmd
 }
 
-func thisVersion() (ui.Version, error) {
-	v := ui.Version{Version: "unknown", GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+// built is the version of this program; empty where the build doesn't know it.
+func built() string {
+	if stamped != "" {
+		return stamped
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		v.Version = info.Main.Version
+		return info.Main.Version
+	}
+	return ""
+}
+
+func thisVersion() (ui.Version, error) {
+	v := ui.Version{Version: cmp.Or(built(), "unknown"), GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
@@ -57,9 +68,6 @@ func thisVersion() (ui.Version, error) {
 				v.Modified = s.Value == "true"
 			}
 		}
-	}
-	if stamped != "" {
-		v.Version = stamped
 	}
 	for _, arch := range []string{"amd64", "arm64"} {
 		agent, err := agentbin.Open(arch)

@@ -46,39 +46,38 @@ const (
 // pod is gone (ErrGone), so a verb that starts something may find that it did so already. An answer that carries an
 // error is an *AgentError.
 func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
-	req.APIVersion = v1alpha1.APIVersion
 	req.Node = p.Node()
-	question, err := json.Marshal(req)
-	if err != nil {
-		return v1alpha1.Response{}, err
-	}
 	var answer v1alpha1.Response
-	ask := func(ctx context.Context) error {
-		answer, err = p.ask(ctx, req.Verb, question)
+	ask := func(ctx context.Context) (err error) {
+		answer, err = p.ask(ctx, req)
 		return err
 	}
 	limit := longCall
 	if req.Verb == v1alpha1.VerbWatch {
 		limit = req.Wait + shortCall
 	}
-	err = p.retry(ctx, limit, ask)
+	err := p.retry(ctx, limit, ask)
 	var failed *CommandError
 	if errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127) && p.agent.SHA256 != "" {
 		if req.Verb == v1alpha1.VerbFinish {
 			return v1alpha1.Response{}, nil // it is gone, and that is what was asked for
 		}
 		// Somebody else's end of work took the agent away.
-		if err = p.ensure(ctx, p.agent); err == nil {
+		if err = p.ensure(ctx); err == nil {
 			err = p.retry(ctx, limit, ask)
 		}
 	}
 	return answer, err
 }
 
-func (p *Pod) ask(ctx context.Context, verb v1alpha1.Verb, question []byte) (v1alpha1.Response, error) {
-	what := fmt.Sprintf("asking the agent on node %s (%s)", p.Node(), verb)
-	out, failure := run(ctx, p.exec, p.pod, what, enter(AgentPath(p.agent.SHA256)), bytes.NewReader(question))
+func (p *Pod) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
+	what := fmt.Sprintf("asking the agent on node %s (%s)", p.Node(), req.Verb)
 	var answer v1alpha1.Response
+	question, err := question(req, p.format)
+	if err != nil {
+		return answer, &unreadableError{fmt.Errorf("%s: %w", what, err)}
+	}
+	out, failure := run(ctx, p.exec, p.pod, what, enter(AgentPath(p.agent.SHA256)), bytes.NewReader(question))
 	if len(bytes.TrimSpace(out)) == 0 {
 		if failure == nil {
 			// An agent always answers: the stream was cut, as when its container goes with the old runtime.
@@ -96,11 +95,11 @@ func (p *Pod) ask(ctx context.Context, verb v1alpha1.Verb, question []byte) (v1a
 		}
 		return v1alpha1.Response{}, failure
 	}
-	if answer.APIVersion != v1alpha1.APIVersion {
-		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, v1alpha1.APIVersion)}
+	if want := v1alpha1.Speaks(p.format); answer.APIVersion != want {
+		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, want)}
 	}
 	if answer.Error != "" {
-		return answer, &AgentError{Node: p.Node(), Verb: verb, Code: answer.Code, Message: answer.Error, Response: answer}
+		return answer, &AgentError{Node: p.Node(), Verb: req.Verb, Code: answer.Code, Message: answer.Error, Response: answer}
 	}
 	return answer, failure
 }
@@ -115,7 +114,7 @@ func cutOff(document []byte) bool {
 	}
 }
 
-// unreadableError is an answer that asking again won't change.
+// unreadableError is an answer, or a question, that asking again won't change.
 type unreadableError struct{ err error }
 
 func (e *unreadableError) Error() string { return e.err.Error() }

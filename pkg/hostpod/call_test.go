@@ -83,7 +83,7 @@ func testPod(t *testing.T, answers ...answer) (*Pod, *scripted, *apitest.Server)
 	api.Put("pods", object)
 	var stored corev1.Pod
 	api.Get("pods", object.Namespace, object.Name, &stored)
-	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond}
+	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, carried: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond}
 	t.Cleanup(func() {
 		if len(x.answers) > 0 {
 			t.Errorf("%d commands were not run", len(x.answers))
@@ -109,7 +109,7 @@ func TestCall(t *testing.T) {
 		},
 		"a crash is told with its last words": {answers: []answer{exit(2, "panic: x\n\tgoroutine 1 [running]\x1b[31m")}, err: "exit code 2: panic: x  goroutine 1 [running][31m"},
 		"asks again after a stream that was cut": {
-			answers: []answer{ok, cut(`{"apiVersion":"kubectl-run`), cut(`{"apiVersion":"kubectl-runtime/v1alpha1","run":`), exit(137, ""), say(facts)}, want: facts,
+			answers: []answer{ok, cut(`{"apiVersion":"kubectl-run`), cut(`{"apiVersion":"kubectl-runtime/v1alpha2","run":`), exit(137, ""), say(facts)}, want: facts,
 		},
 		"nonsense": {answers: []answer{cut("ld.so: bad ELF")}, err: "its answer can't be read"},
 		"the agent was taken away": {

@@ -24,7 +24,9 @@ type Pod struct {
 	exec   Execer
 	pod    *corev1.Pod
 	image  Image
-	agent  agentbin.Agent
+	// agent is the one that is asked, in questions of that format; carried is the one that this program has.
+	agent, carried agentbin.Agent
+	format         int
 	// reached says that the container has answered before: a refusal is then one of an API server that comes back.
 	reached bool
 	// pause is the first wait between two attempts to reach the container.

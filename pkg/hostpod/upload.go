@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod/agentbin"
 )
 
@@ -24,6 +25,15 @@ func enter(argv ...string) []string {
 // Scripts are constant; what varies comes in as $1 and $2. $1 is the directory, $2 the agent's sha256.
 const (
 	verifyScript = `echo "$2  $1/$2" | sha256sum -c --status - 2>/dev/null && test -x "$1/$2"`
+
+	// What the records say comes before the agent: one that is of another version than the open run must not even be brought.
+	lookScript = `for f in "${1%/*}"/runs/r-*/run.json; do
+test -f "$f" || continue
+d=${f%/run.json}
+printf '\n` + recordMark + `%s\n' "${d##*/}"
+cat "$f"
+done
+` + verifyScript
 
 	// The label lets confined systems run it as an ordinary program, the canary's container too, which sees the directory; elsewhere
 	// there is nothing to label.
@@ -48,32 +58,63 @@ func script(text, dir, sha string) []string {
 	return []string{"sh", "-c", text, "kubectl-runtime", dir, sha}
 }
 
-// EnsureAgent puts the agent on the node unless it stands there already, verified by its digest.
+// EnsureAgent finds the agent that is to be asked. Where a run is open it is the one that the run's record names, and no other;
+// elsewhere it is the given one, which is put on the node unless it stands there already, verified by its digest.
 func (p *Pod) EnsureAgent(ctx context.Context, agent agentbin.Agent) error {
-	if err := p.ensure(ctx, agent); err != nil {
-		return fmt.Errorf("putting the agent on node %s: %w", p.Node(), err)
-	}
-	p.agent = agent
-	return nil
+	p.carried = agent
+	return p.ensure(ctx)
 }
 
-func (p *Pod) ensure(ctx context.Context, agent agentbin.Agent) error {
-	err := p.retry(ctx, shortCall, func(ctx context.Context) error {
-		_, err := run(ctx, p.exec, p.pod, "looking for it", enter(script(verifyScript, agentDir, agent.SHA256)...), nil)
+func (p *Pod) ensure(ctx context.Context) error {
+	var listing []byte
+	err := p.retry(ctx, shortCall, func(ctx context.Context) (err error) {
+		listing, err = run(ctx, p.exec, p.pod, "looking for it", enter(script(lookScript, agentDir, p.carried.SHA256)...), nil)
 		return err
 	})
 	var failed *CommandError
-	if err == nil {
-		return nil
+	switch missing := errors.As(err, &failed); {
+	case err != nil && !missing:
+		return p.bringing(err)
+	case missing && (failed.Code == 126 || failed.Code == 127):
+		return p.bringing(fmt.Errorf("the host has no nsenter or no sh where the pod looks for them (%s): %w", path, failed))
 	}
-	if !errors.As(err, &failed) {
-		return err
+	open, err := openRecord(listing)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", p.Node(), err)
 	}
-	if failed.Code == 126 || failed.Code == 127 {
-		return fmt.Errorf("the host has no nsenter or no sh where the pod looks for them (%s): %w", path, failed)
+	if open != nil && open.Agent != p.carried.SHA256 {
+		return p.adopt(ctx, open)
 	}
-	return p.retry(ctx, longCall, func(ctx context.Context) error {
-		_, err := run(ctx, p.exec, p.pod, "sending it", enter(script(uploadScript, agentDir, agent.SHA256)...), bytes.NewReader(agent.Gzip))
+	if failed != nil {
+		err := p.retry(ctx, longCall, func(ctx context.Context) error {
+			_, err := run(ctx, p.exec, p.pod, "sending it", enter(script(uploadScript, agentDir, p.carried.SHA256)...), bytes.NewReader(p.carried.Gzip))
+			return err
+		})
+		if err != nil {
+			return p.bringing(err)
+		}
+	}
+	p.agent, p.format = p.carried, v1alpha1.Format
+	return nil
+}
+
+func (p *Pod) bringing(err error) error {
+	return fmt.Errorf("putting the agent on node %s: %w", p.Node(), err)
+}
+
+// adopt asks the agent of an open run from here on.
+func (p *Pod) adopt(ctx context.Context, open *record) error {
+	err := p.retry(ctx, shortCall, func(ctx context.Context) error {
+		_, err := run(ctx, p.exec, p.pod, "looking for it", enter(script(verifyScript, agentDir, open.Agent)...), nil)
 		return err
 	})
+	var failed *CommandError
+	if errors.As(err, &failed) {
+		return &AgentGoneError{Node: p.Node(), Run: open.ID, Agent: open.Agent, By: open.By, Version: open.Version, Phase: open.Phase}
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the agent of run %s on node %s: %w", open.ID, p.Node(), err)
+	}
+	p.agent, p.format = agentbin.Agent{Arch: p.carried.Arch, SHA256: open.Agent}, open.format
+	return nil
 }

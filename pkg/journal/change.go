@@ -65,7 +65,11 @@ func (j *Journal) Create(run v1alpha1.Run, p *v1alpha1.Plan) error {
 		return err
 	}
 	defer unlock()
-	open, err := j.OpenRun()
+	runs, err := j.Runs()
+	if err != nil {
+		return err
+	}
+	open, err := openOf(runs)
 	if open != nil {
 		return &BusyError{Open: *open}
 	}
@@ -87,8 +91,8 @@ func (j *Journal) Create(run v1alpha1.Run, p *v1alpha1.Plan) error {
 	if err := j.savePlan(p); err != nil {
 		return err
 	}
-	run.APIVersion, run.Kind = v1alpha1.APIVersion, v1alpha1.KindRun
-	run.Created = j.clock.Now()
+	run.APIVersion, run.Kind, run.Format = v1alpha1.APIVersion, v1alpha1.KindRun, v1alpha1.Format
+	run.Sequence, run.Created = next(runs), j.clock.Now()
 	return j.save(run)
 }
 
@@ -139,6 +143,9 @@ func (j *Journal) Advance(id string, from []v1alpha1.Phase, to v1alpha1.Phase, m
 	run, err := j.Load(id)
 	if err != nil {
 		return v1alpha1.Run{}, err
+	}
+	if run.Phase.Open() && run.Format != v1alpha1.Format {
+		return run, &OthersError{Run: run}
 	}
 	if !slices.Contains(from, run.Phase) {
 		return run, &PhaseError{Run: run, Wanted: from}

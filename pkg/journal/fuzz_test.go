@@ -13,12 +13,13 @@ import (
 // accepted reads the same after it was written again.
 func FuzzDecodeRun(f *testing.F) {
 	const id = "r-0000000a"
-	good, err := encode(v1alpha1.Run{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindRun, ID: id, Phase: v1alpha1.PhaseApplied})
+	good, err := encode(v1alpha1.Run{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindRun, Format: v1alpha1.Format, ID: id, Phase: v1alpha1.PhaseApplied})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good)
 	f.Add(good[:len(good)/2])
+	f.Add([]byte(`{"apiVersion":"kubectl-runtime/v1alpha1","kind":"Run","id":"r-0000000a","phase":"applied"}`))
 	f.Add([]byte("{}"))
 	f.Add(append(good, good...))
 	f.Fuzz(func(t *testing.T, data []byte) {

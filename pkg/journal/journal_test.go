@@ -25,10 +25,13 @@ func newJournal(t testing.TB) (*hosttest.Node, *journal.Journal) {
 	return n, journal.Open(m.Files, m.Clock, journal.Dir)
 }
 
+func plan(id string) *v1alpha1.Plan {
+	return &v1alpha1.Plan{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Run: id}
+}
+
 func create(t testing.TB, j *journal.Journal, id string, phase v1alpha1.Phase) {
 	t.Helper()
-	p := &v1alpha1.Plan{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Run: id}
-	if err := j.Create(v1alpha1.Run{ID: id, By: "ana@laptop", To: v1alpha1.CRIO, Phase: phase}, p); err != nil {
+	if err := j.Create(v1alpha1.Run{ID: id, By: "ana@laptop", To: v1alpha1.CRIO, Phase: phase}, plan(id)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -116,6 +119,9 @@ func TestDeadline(t *testing.T) {
 func TestCorrupt(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "cut": `{"apiVersion":`, "another run's": `{"apiVersion":"kubectl-runtime/v1alpha1","kind":"Run","id":"r-0000000b","phase":"applied"}`,
+		"another kind":       `{"apiVersion":"kubectl-runtime/v1alpha1","kind":"Plan","id":"r-0000000a","phase":"applied"}`,
+		"another group":      `{"apiVersion":"v1","kind":"Run","id":"r-0000000a","phase":"applied"}`,
+		"no format":          `{"apiVersion":"kubectl-runtime/v1alpha2","kind":"Run","id":"r-0000000a","phase":"applied"}`,
 		"a phase unheard of": `{"apiVersion":"kubectl-runtime/v1alpha1","kind":"Run","id":"r-0000000a","phase":"done"}`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,10 @@ type BusyError struct{ Open v1alpha1.Run }
 func (e *BusyError) Error() string {
 	by := e.Open.By
 	if by == "" {
-		by = "somebody unnamed"
+		by = "an unknown user"
+	}
+	if e.Open.Created.IsZero() {
+		return e.Open.Reason // its record can't be read
 	}
 	return fmt.Sprintf("run %s (to %s, %s) is open on this node since %s, started by %s",
 		e.Open.ID, e.Open.To, e.Open.Phase, e.Open.Created.UTC().Format(time.RFC3339), by)
@@ -43,6 +47,13 @@ func (e *PhaseError) Error() string {
 		s += " (" + e.Run.Reason + ")"
 	}
 	return s
+}
+
+// OthersError says that an open run is another agent's: only the one that its record names works on it.
+type OthersError struct{ Run v1alpha1.Run }
+
+func (e *OthersError) Error() string {
+	return fmt.Sprintf("run %s is %s, and only the agent that began it works on it: %s, not this one", e.Run.ID, e.Run.Phase, e.Run.Agent)
 }
 
 // CorruptError says that a record can't be read. Records are replaced atomically, so this is never a crash's doing.
@@ -75,15 +86,13 @@ func phaseKnown(p v1alpha1.Phase) bool {
 // ValidID reports whether id can name a run: "r-" and eight hexadecimal digits.
 func ValidID(id string) bool { return runID.MatchString(id) }
 
-// decodeRun reads a record and refuses everything that this program would not have written.
+// decodeRun reads a record and refuses everything that no program would have written in its format.
 func decodeRun(id string, data []byte) (v1alpha1.Run, error) {
 	var r v1alpha1.Run
-	if err := decode(data, &r); err != nil {
+	if err := decode(data, v1alpha1.KindRun, &r); err != nil {
 		return v1alpha1.Run{}, err
 	}
 	switch {
-	case r.APIVersion != v1alpha1.APIVersion || r.Kind != v1alpha1.KindRun:
-		return v1alpha1.Run{}, fmt.Errorf("it is a %q of %q", r.Kind, r.APIVersion)
 	case r.ID != id:
 		return v1alpha1.Run{}, fmt.Errorf("it is the record of run %q", r.ID)
 	case !phaseKnown(r.Phase):
@@ -92,8 +101,24 @@ func decodeRun(id string, data []byte) (v1alpha1.Run, error) {
 	return r, nil
 }
 
-func decode(data []byte, into any) error {
+func recordOf(id string) string { return "the record of run " + id }
+
+// decode reads a document of a format that we know, and nothing of one that we don't: what it asks for can't be guessed. For
+// the same reason a field that we don't know isn't left out: it could be one that matters, and would be lost when the
+// document is written again.
+func decode(data []byte, kind string, into any) error {
+	var h v1alpha1.Header
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&h); err != nil {
+		return err
+	}
+	if _, err := h.Known(); err != nil {
+		return err
+	}
+	if h.Kind != kind {
+		return fmt.Errorf("it is a %q", h.Kind)
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return err
 	}
@@ -101,6 +126,16 @@ func decode(data []byte, into any) error {
 		return errors.New("there is more than one document in it")
 	}
 	return nil
+}
+
+// unreadable is the error about a document that decode refused: what a later program wrote isn't damaged.
+func unreadable(name, what string, err error) error {
+	var newer *v1alpha1.NewerError
+	if errors.As(err, &newer) {
+		newer.What = what
+		return newer
+	}
+	return &CorruptError{Path: name, Err: err}
 }
 
 func encode(v any) ([]byte, error) {
@@ -137,7 +172,7 @@ func (j *Journal) read(id string) (v1alpha1.Run, error) {
 	}
 	r, err := decodeRun(id, data)
 	if err != nil {
-		return v1alpha1.Run{}, &CorruptError{Path: name, Err: err}
+		return v1alpha1.Run{}, unreadable(name, recordOf(id), err)
 	}
 	return r, nil
 }
@@ -158,11 +193,18 @@ func (j *Journal) Runs() ([]v1alpha1.Run, error) {
 		}
 		r, err := j.Load(name)
 		var corrupt *CorruptError
+		var newer *v1alpha1.NewerError
 		switch {
 		case errors.Is(err, ErrUnknown): // created, but a crash came before the record: nothing happened
+		case errors.As(err, &newer):
+			runs = append(runs, v1alpha1.Run{
+				APIVersion: newer.APIVersion, Kind: v1alpha1.KindRun, Format: newer.Format, Version: newer.Version, ID: name,
+				Phase: v1alpha1.PhaseStuck, Reason: err.Error(),
+			})
 		case errors.As(err, &corrupt):
 			runs = append(runs, v1alpha1.Run{
-				APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindRun, ID: name, Phase: v1alpha1.PhaseStuck, Reason: err.Error(),
+				APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindRun, Format: v1alpha1.Format, ID: name,
+				Phase: v1alpha1.PhaseStuck, Reason: err.Error(),
 			})
 		case err != nil:
 			return nil, err
@@ -170,24 +212,49 @@ func (j *Journal) Runs() ([]v1alpha1.Run, error) {
 			runs = append(runs, r)
 		}
 	}
-	slices.SortStableFunc(runs, func(a, b v1alpha1.Run) int {
-		if c := b.Created.Compare(a.Created); c != 0 {
-			return c
-		}
-		return strings.Compare(b.ID, a.ID)
-	})
+	slices.SortStableFunc(runs, newestFirst)
 	return runs, nil
 }
 
-// OpenRun returns the run that is open, nil when there is none.
+// newestFirst orders runs as they were created. The clock decides only between records that have no number: those of the
+// first format, which are older than all that have one.
+func newestFirst(a, b v1alpha1.Run) int {
+	return cmp.Or(cmp.Compare(b.Sequence, a.Sequence), b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
+}
+
+// next is the number of the run that comes after these.
+func next(runs []v1alpha1.Run) int {
+	last := 0
+	for _, r := range runs {
+		last = max(last, r.Sequence)
+	}
+	return last + 1
+}
+
+// OpenRun returns the run that is open, nil when there is none. Whether one of a later program is open can't be told: where no
+// other is, that is an error.
 func (j *Journal) OpenRun() (*v1alpha1.Run, error) {
 	runs, err := j.Runs()
-	for i := range runs {
-		if runs[i].Phase.Open() {
-			return &runs[i], err
+	if err != nil {
+		return nil, err
+	}
+	return openOf(runs)
+}
+
+func openOf(runs []v1alpha1.Run) (*v1alpha1.Run, error) {
+	var later error
+	for i, r := range runs {
+		var newer *v1alpha1.NewerError
+		if _, err := r.Header().Known(); errors.As(err, &newer) {
+			newer.What = recordOf(r.ID)
+			later = newer
+			continue
+		}
+		if r.Phase.Open() {
+			return &runs[i], nil
 		}
 	}
-	return nil, err
+	return nil, later
 }
 
 // Plan returns the run's plan.
@@ -204,11 +271,11 @@ func (j *Journal) Plan(id string) (*v1alpha1.Plan, error) {
 		return nil, fmt.Errorf("reading the run's plan: %w", err)
 	}
 	p := new(v1alpha1.Plan)
-	if err := decode(data, p); err != nil {
-		return nil, &CorruptError{Path: name, Err: err}
+	if err := decode(data, v1alpha1.KindPlan, p); err != nil {
+		return nil, unreadable(name, "the plan of run "+id, err)
 	}
-	if p.Run != id || p.Kind != v1alpha1.KindPlan {
-		return nil, &CorruptError{Path: name, Err: fmt.Errorf("it is the %s of run %q", p.Kind, p.Run)}
+	if p.Run != id {
+		return nil, &CorruptError{Path: name, Err: fmt.Errorf("it is the plan of run %q", p.Run)}
 	}
 	return p, nil
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// Digest is the sha256 of the plan's canonical JSON without digest and findings, hexadecimal. Go encodes structs in the
+// Digest is the sha256 of the plan's canonical JSON without digest, findings and version, hexadecimal. Go encodes structs in the
 // order of their fields and maps in the order of their keys, so equal plans have equal bytes.
 func Digest(p *v1alpha1.Plan) string {
 	bare := *p
-	bare.Digest, bare.Findings = "", nil
+	bare.Digest, bare.Findings, bare.Version = "", nil, ""
 	b, err := json.Marshal(bare)
 	if err != nil {
 		return ""
@@ -58,11 +58,31 @@ func Allowed(name string) bool {
 
 var runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
 
+// VerifyHeader checks that a document is a plan that this program may carry out: what another one made means what that one would
+// do.
+func VerifyHeader(h v1alpha1.Header) error {
+	format, err := h.Known()
+	var newer *v1alpha1.NewerError
+	switch {
+	case errors.As(err, &newer):
+		newer.What = "the plan"
+		return newer
+	case err != nil:
+		return err
+	case h.Kind != v1alpha1.KindPlan:
+		return fmt.Errorf("it is a %s, not a %s", h.Kind, v1alpha1.KindPlan)
+	case format != v1alpha1.Format:
+		return fmt.Errorf("an earlier kubectl runtime made it (format %d, this one makes and takes format %d): make the plan anew with --dry-run -o yaml", format, v1alpha1.Format)
+	}
+	return nil
+}
+
 // Verify checks a plan that was read from a file or from the wire: its digest, its paths, its photographs.
 func Verify(p *v1alpha1.Plan) error {
+	if err := VerifyHeader(p.Header()); err != nil {
+		return err
+	}
 	switch {
-	case p.APIVersion != v1alpha1.APIVersion || p.Kind != v1alpha1.KindPlan:
-		return fmt.Errorf("not a plan of %s: %s %s", v1alpha1.APIVersion, p.APIVersion, p.Kind)
 	case !runID.MatchString(p.Run):
 		return fmt.Errorf("run %q isn't r- and eight hexadecimal digits", p.Run)
 	case p.Digest != Digest(p):

@@ -35,7 +35,7 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 		return nil, &RefusedError{Findings: findings}
 	}
 	p := &v1alpha1.Plan{
-		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Node: f.Node, Run: run, Restores: view.Run.ID,
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: f.Node, Run: run, Restores: view.Run.ID,
 		From: kept.To, To: kept.From,
 		Kubelet:  kept.Kubelet,
 		Evacuate: []v1alpha1.RuntimeRef{kept.To, kept.From},

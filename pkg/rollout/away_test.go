@@ -52,20 +52,35 @@ func TestRollback(t *testing.T) {
 	kept := []v1alpha1.Run{
 		{ID: "r-00000003", Phase: v1alpha1.PhaseConfirmed}, {ID: "r-00000002", Phase: v1alpha1.PhaseRolledBack}, {ID: "r-00000001", Phase: v1alpha1.PhaseConfirmed},
 	}
+	undone := append([]v1alpha1.Run{
+		{ID: "r-00000006", Phase: v1alpha1.PhaseConfirmed},
+		{ID: "r-00000005", Phase: v1alpha1.PhaseConfirmed, Restores: "r-00000003"}, {ID: "r-00000004", Phase: v1alpha1.PhaseRemoved},
+	}, kept...)
 	tests := map[string]struct {
+		runs  []v1alpha1.Run
 		run   string
 		shown []string
 		err   string
 	}{
-		"the newest":               {shown: []string{"r-00000003"}},
-		"behind an older one":      {run: "r-00000001", shown: []string{"r-00000003", "r-00000001"}},
-		"one that was rolled back": {run: "r-00000002", err: "run r-00000002 on node worker-1 is rolledBack: it changed nothing that could be taken back"},
-		"one that isn't kept":      {run: "r-0000000f", err: "node worker-1 keeps no run r-0000000f"},
+		"the newest":                               {shown: []string{"r-00000003"}},
+		"behind an older one":                      {run: "r-00000001", shown: []string{"r-00000003", "r-00000001"}},
+		"one that was rolled back":                 {run: "r-00000002", err: "run r-00000002 on node worker-1 is rolledBack: it changed nothing that could be taken back"},
+		"the newest is a rollback":                 {runs: undone[1:], shown: []string{"r-00000005"}},
+		"the newest is a rollback, and named":      {runs: undone[1:], run: "r-00000005", shown: []string{"r-00000005"}},
+		"behind one that was undone":               {runs: undone[1:], run: "r-00000001", shown: []string{"r-00000001"}},
+		"behind one that was undone, from a later": {runs: undone, run: "r-00000001", shown: []string{"r-00000006", "r-00000001"}},
+		"one that was undone":                      {runs: undone, run: "r-00000003", err: "run r-00000003 on node worker-1 leads back to nothing any more: it was undone since, or undid a run itself"},
+		"a rollback that isn't the newest":         {runs: undone, run: "r-00000005", err: "run r-00000005 on node worker-1 leads back to nothing any more: it was undone since, or undid a run itself"},
+		"none":                                     {runs: kept[1:2], err: "node worker-1 keeps no run that could be taken back"},
+		"one that isn't kept":                      {run: "r-0000000f", err: "node worker-1 keeps no run r-0000000f"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			m.kept = kept
+			if tt.runs != nil {
+				m.kept = tt.runs
+			}
 			m.plan = &v1alpha1.Plan{}
 			e := m.engine(Options{}, nil)
 			var shown []string

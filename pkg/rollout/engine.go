@@ -29,6 +29,8 @@ type agentCaller interface {
 // hostPod is our pod on one node, with the agent behind it.
 type hostPod interface {
 	agentCaller
+	// EnsureAgent finds the agent that is to be asked, and brings the given one where that is it.
+	EnsureAgent(ctx context.Context, agent agentbin.Agent) error
 	Ref() v1alpha1.PodRef
 	Image() hostpod.Image
 	// WaitRuntime waits until the pod runs under the runtime whose name starts its container's ID.
@@ -117,10 +119,7 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
-		// Cut off, it could come to stand there all the same, with nobody to remove it.
-		sending, done := e.linger(ctx, cleanupTimeout/4)
-		err = pod.EnsureAgent(sending, agent)
-		done()
+		err = e.ensure(ctx, realPod{pod}, agent)
 		if err == nil && ctx.Err() == nil {
 			return realPod{pod}, nil
 		}
@@ -131,6 +130,14 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		}
 		return nil, errors.Join(context.Cause(ctx), e.leave(late, realPod{pod}))
 	}
+}
+
+// ensure finds the agent that is to be asked through a pod. Cut off, one that is sent could come to stand there all the same, with
+// nobody to remove it.
+func (e *Engine) ensure(ctx context.Context, pod hostPod, agent agentbin.Agent) error {
+	sending, done := e.linger(ctx, cleanupTimeout/4)
+	defer done()
+	return pod.EnsureAgent(sending, agent)
 }
 
 // agent opens the agent for an architecture once: its digest is computed over twelve megabytes.

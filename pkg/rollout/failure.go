@@ -35,6 +35,9 @@ type BusyError struct {
 
 // Error implements error.
 func (e *BusyError) Error() string {
+	if e.Run.Created.IsZero() {
+		return fmt.Sprintf("node %s: %s", e.Node, e.Run.Reason) // its record can't be read
+	}
 	return fmt.Sprintf("node %s is in the middle of run %s (%s to %s, %s) by %s since %s", e.Node, e.Run.ID, e.Run.From, e.Run.To, e.Run.Phase,
 		e.Run.By, e.Run.Created.Local().Format(time.DateTime))
 }

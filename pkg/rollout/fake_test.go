@@ -59,6 +59,7 @@ type machine struct {
 	rolling    bool // the node is going back by itself
 	tidies     bool // going back, the node deletes our pods
 	ours       []*pod
+	brought    int // how often our agent was brought in the middle
 }
 
 func newMachine(t *testing.T) *machine {

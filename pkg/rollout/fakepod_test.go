@@ -37,6 +37,16 @@ func (p *pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response
 	return p.m.call(ctx, req)
 }
 
+func (p *pod) EnsureAgent(_ context.Context, agent agentbin.Agent) error {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	if p.m.run != nil && p.m.run.Phase.Open() {
+		p.m.t.Errorf("%s was brought beside an open run", agent.SHA256)
+	}
+	p.m.brought++
+	return nil
+}
+
 func (p *pod) Ref() v1alpha1.PodRef {
 	return v1alpha1.PodRef{Namespace: "kube-system", Name: "kubectl-runtime-x", UID: p.uid}
 }

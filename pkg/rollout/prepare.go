@@ -52,6 +52,7 @@ func (e *Engine) Prepare(ctx context.Context, node string, to v1alpha1.RuntimeNa
 		if err != nil {
 			return err
 		}
+		made.Version = e.opts.Version
 		return p.consider(ctx, made)
 	})
 }
@@ -80,6 +81,7 @@ func (e *Engine) PrepareRollback(ctx context.Context, node, run string) (*Prepar
 		if err != nil {
 			return err
 		}
+		made.Version = e.opts.Version
 		return p.consider(ctx, made)
 	})
 }
@@ -200,6 +202,9 @@ func (p *Prepared) meet(ctx context.Context, aim func(*v1alpha1.Run) bool) (resu
 		if _, err := p.pod.Call(ctx, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: open.ID, By: p.e.opts.By}); err != nil {
 			return false, err
 		}
+		if err := p.takeOver(ctx, open); err != nil {
+			return false, err
+		}
 		return false, p.look(ctx)
 	case v1alpha1.PhaseStuck:
 		if !p.back {
@@ -224,26 +229,47 @@ func (p *Prepared) meet(ctx context.Context, aim func(*v1alpha1.Run) bool) (resu
 	return true, err
 }
 
+// takeOver asks our own agent from here on, if the run that was open had another: that one saw its own run to an end.
+func (p *Prepared) takeOver(ctx context.Context, was *v1alpha1.Run) error {
+	agent, err := p.e.agent(p.node.Status.NodeInfo.Architecture)
+	if err != nil || was.Agent == agent.SHA256 {
+		return err
+	}
+	return p.e.ensure(ctx, p.pod, agent)
+}
+
+// undoes names the runs that must be undone to get behind a run, newest first. Those that were undone already aren't among them:
+// the node stands behind them. The newest may be the rollback of another, which can be undone as any.
+func (p *Prepared) undoes(run string) ([]string, error) {
+	node, runs := p.node.Name, p.facts.Runs
+	newest := slices.IndexFunc(runs, func(r v1alpha1.Run) bool { return r.Phase == v1alpha1.PhaseConfirmed })
+	if run == "" && newest >= 0 || newest >= 0 && runs[newest].ID == run {
+		return []string{runs[newest].ID}, nil
+	}
+	var ids []string
+	way, _ := v1alpha1.WayBack(runs)
+	for _, r := range way {
+		if ids = append(ids, r.ID); r.ID == run {
+			return ids, nil
+		}
+	}
+	named := slices.IndexFunc(runs, func(r v1alpha1.Run) bool { return r.ID == run })
+	switch {
+	case run == "":
+		return nil, fmt.Errorf("node %s keeps no run that could be taken back", node)
+	case named < 0:
+		return nil, fmt.Errorf("node %s keeps no run %s", node, run)
+	case runs[named].Phase != v1alpha1.PhaseConfirmed:
+		return nil, fmt.Errorf("run %s on node %s is %s: it changed nothing that could be taken back", run, node, runs[named].Phase)
+	}
+	return nil, fmt.Errorf("run %s on node %s leads back to nothing any more: it was undone since, or undid a run itself", run, node)
+}
+
 // chain shows the runs that must be undone to get behind a run, newest first.
 func (p *Prepared) chain(ctx context.Context, run string) ([]v1alpha1.RunView, error) {
-	var ids []string
-	for _, r := range p.facts.Runs {
-		if r.Phase != v1alpha1.PhaseConfirmed {
-			if r.ID == run {
-				return nil, fmt.Errorf("run %s on node %s is %s: it changed nothing that could be taken back", run, p.node.Name, r.Phase)
-			}
-			continue
-		}
-		ids = append(ids, r.ID)
-		if run == "" || r.ID == run {
-			break
-		}
-	}
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("node %s keeps no run that could be taken back", p.node.Name)
-	}
-	if run != "" && ids[len(ids)-1] != run {
-		return nil, fmt.Errorf("node %s keeps no run %s", p.node.Name, run)
+	ids, err := p.undoes(run)
+	if err != nil {
+		return nil, err
 	}
 	var views []v1alpha1.RunView
 	for _, id := range ids {

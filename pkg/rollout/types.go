@@ -32,8 +32,9 @@ type Options struct {
 	Abort <-chan struct{}
 	// Ended is told every node's result as soon as the node is left alone again; nil: nobody.
 	Ended func(Result)
-	// Program is the command's name in hints ("kubectl runtime").
-	Program string
+	// Program is the command's name in hints ("kubectl runtime"), and Version what is written into plans as the version that made
+	// them.
+	Program, Version string
 }
 
 // Event is something that happened on the way.

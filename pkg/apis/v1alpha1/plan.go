@@ -10,7 +10,10 @@ const KindPlan = "Plan"
 type Plan struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
-	Node       string `json:"node"`
+	// Format is the number of the plan's format, see Header; Version is of the kubectl runtime that made it.
+	Format  int    `json:"format,omitempty"`
+	Version string `json:"version,omitempty"`
+	Node    string `json:"node"`
 	// Run names the run that applies this plan: "r-" and eight hexadecimal digits.
 	Run string `json:"run"`
 	// Restores is the run that a rollback plan undoes.
@@ -39,7 +42,7 @@ type Plan struct {
 	ReadSet             ReadSet `json:"readSet"`
 	// Findings are what rules said about the node and this plan.
 	Findings []Finding `json:"findings,omitempty"`
-	// Digest is sha256 over the canonical JSON of the plan without Digest and Findings, hexadecimal.
+	// Digest is sha256 over the canonical JSON of the plan without Digest, Findings and Version, hexadecimal.
 	Digest string `json:"digest,omitempty"`
 }
 

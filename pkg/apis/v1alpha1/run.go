@@ -32,12 +32,18 @@ func (p Phase) Open() bool {
 
 // Run is the record of one run on one node, kept in the node's journal.
 type Run struct {
-	APIVersion string      `json:"apiVersion"`
-	Kind       string      `json:"kind"`
-	ID         string      `json:"id"`
-	Node       string      `json:"node"`
-	From       RuntimeName `json:"from"`
-	To         RuntimeName `json:"to"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Format is the number of the record's format, see Header; Version is of the kubectl runtime that wrote it.
+	Format  int    `json:"format,omitempty"`
+	Version string `json:"version,omitempty"`
+	// Sequence orders the runs of a node: it rises with each that is created, whatever the clock says. Records of format 1
+	// have none.
+	Sequence int         `json:"sequence,omitempty"`
+	ID       string      `json:"id"`
+	Node     string      `json:"node"`
+	From     RuntimeName `json:"from"`
+	To       RuntimeName `json:"to"`
 	// FromVersion and ToVersion are the versions as the plan saw them.
 	FromVersion string `json:"fromVersion,omitempty"`
 	ToVersion   string `json:"toVersion,omitempty"`
