@@ -86,7 +86,7 @@ func (g *gatherer) runtime(ctx context.Context, d runtimes.Description) v1alpha1
 	g.problem("processes", err)
 	out.Processes = maskProcesses(slices.Clone(processes))
 	for _, socket := range d.Sockets {
-		if f, err := g.m.Files.Lstat(socket); err == nil && f.Type != v1alpha1.Absent {
+		if f, err := g.end(socket); err == nil && f.Type == v1alpha1.Socket {
 			out.Sockets = append(out.Sockets, socket)
 		}
 	}

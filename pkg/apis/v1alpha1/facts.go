@@ -99,6 +99,8 @@ type RuntimeInfo struct {
 	Processes []Process `json:"processes,omitempty"`
 	// Sockets are its known sockets that exist.
 	Sockets []string `json:"sockets,omitempty"`
+	// Blocked are the paths at which it makes sockets on this node and at which something else stands.
+	Blocked []BlockedSocket `json:"blocked,omitempty"`
 	// CRI is what its CRI endpoint answered; nil when there is no socket or no answer.
 	CRI *CRIInfo `json:"cri,omitempty"`
 	// EffectiveConfig is what the runtime's own dump command printed (containerd config dump, crio config), masked;
@@ -118,6 +120,16 @@ type RuntimeInfo struct {
 
 // Installed reports whether the runtime's daemon binary was found.
 func (r RuntimeInfo) Installed() bool { return len(r.Binaries) > 0 }
+
+// BlockedSocket is a path at which a runtime would make a socket and at which something else stands: most often a directory,
+// which another runtime made for a pod that mounts the path.
+type BlockedSocket struct {
+	Path string `json:"path"`
+	// Type is what stands there. A symbolic link is one that leads to no socket.
+	Type FileType `json:"type"`
+	// Entries counts what is in a directory.
+	Entries int `json:"entries,omitempty"`
+}
 
 // Binary is an executable on the node.
 type Binary struct {
@@ -209,6 +221,9 @@ const (
 	Symlink   FileType = "symlink"
 	Directory FileType = "directory"
 )
+
+// Socket is a Unix socket. A plan never speaks of one.
+const Socket FileType = "socket"
 
 // File is a path on the node and what stood there.
 type File struct {
