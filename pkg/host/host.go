@@ -189,6 +189,9 @@ type Procs interface {
 	Find(names ...string) ([]v1alpha1.Process, error)
 	// Environ returns the environment of a process.
 	Environ(pid int) ([]string, error)
+	// Runs reports whether a process runs the file that stands at path now, links followed: an upgrade puts another file
+	// there, or none.
+	Runs(pid int, path string) (bool, error)
 }
 
 // Kernel is the kernel and the system below Kubernetes.

@@ -162,6 +162,19 @@ func (p linuxProcs) Environ(pid int) ([]string, error) {
 	return nil, err
 }
 
+func (p linuxProcs) Runs(pid int, path string) (bool, error) {
+	// The link in /proc leads to the file that was started, whatever its name is by now, or none.
+	running, err := os.Stat(p.path(pid, "exe"))
+	if err != nil {
+		return false, fmt.Errorf("looking at the program of process %d: %w", pid, err)
+	}
+	there, err := os.Stat(path)
+	if gone(err) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(running, there), err
+}
+
 // ended reports whether the process is gone, or a zombie: dead, and only waiting for its parent to notice.
 func (p linuxProcs) ended(pid int) bool {
 	x, err := p.fs.Proc(pid)

@@ -72,6 +72,8 @@ type KubeletInfo struct {
 	Argv    []string  `json:"argv"`
 	Exe     string    `json:"exe"`
 	Version string    `json:"version"` // of the binary at Exe, without "v"
+	// Replaced says that another file, or none, stands at the path by which the process was started.
+	Replaced bool `json:"replaced,omitempty"`
 	// Healthy is what its healthz answered.
 	Healthy bool `json:"healthy"`
 	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
@@ -144,6 +146,8 @@ type Process struct {
 	Argv    []string  `json:"argv"`
 	Started time.Time `json:"started"`
 	Unit    string    `json:"unit,omitempty"` // the systemd unit of its cgroup
+	// Replaced says of a runtime's daemon that another file, or none, stands at the path by which it was started.
+	Replaced bool `json:"replaced,omitempty"`
 }
 
 // CRIInfo is what a CRI endpoint answered.

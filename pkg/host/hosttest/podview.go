@@ -115,6 +115,20 @@ func (v procs) Find(names ...string) ([]v1alpha1.Process, error) {
 	return out, nil
 }
 
+func (v procs) Runs(pid int, path string) (bool, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	for _, p := range v.p.n.procs() {
+		if p.pid == pid && p.program != nil {
+			return v.p.n.find(path) == p.program, nil
+		}
+	}
+	return false, fmt.Errorf("process %d: no such process", pid)
+}
+
 func (v procs) Environ(pid int) ([]string, error) {
 	leave, err := v.p.enter()
 	if err != nil {
