@@ -57,6 +57,8 @@ type Pod struct {
 	// Grace is its termination grace period in seconds; Stubborn pods ignore SIGTERM.
 	Grace    int
 	Stubborn bool
+	// Uninterruptible pods wait in the kernel: nothing ends their processes but a boot.
+	Uninterruptible bool
 }
 
 // Pods binds pods to the node.

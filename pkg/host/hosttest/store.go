@@ -70,7 +70,14 @@ func (s *store) living() int {
 	return count
 }
 
+// kill ends the pod's processes, unless no signal reaches them.
 func (b *sandbox) kill() {
+	if !b.pod.Uninterruptible {
+		b.end()
+	}
+}
+
+func (b *sandbox) end() {
 	b.alive = false
 	for c := range b.running {
 		b.running[c] = false
@@ -86,7 +93,7 @@ func (s *store) stopAll() {
 // reboot ends processes and mounts; the runtime or kubelet that comes up clears the attachments it finds in its records.
 func (s *store) reboot() {
 	for _, b := range s.sandboxes {
-		b.kill()
+		b.end()
 		b.attached, b.mounted = false, false
 	}
 }
