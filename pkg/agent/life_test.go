@@ -233,11 +233,11 @@ func TestForeignFileAndNoSource(t *testing.T) {
 }
 
 // hanging is a pod with a process that hangs in the kernel, as on a dead NFS server.
-var hanging = hosttest.Pod{Namespace: "shop", Name: "nfs", UID: "u8", Containers: []string{"nfs"}, Grace: 5, Unkillable: true}
+var hanging = hosttest.Pod{Namespace: "shop", Name: "nfs", UID: "u8", Containers: []string{"nfs"}, Grace: 5, Uninterruptible: true}
 
-// TestUnkillable: a process that can't be killed stops the way to after before a runtime was stopped, and the source's other pods
+// TestUninterruptible: a process that can't be killed stops the way to after before a runtime was stopped, and the source's other pods
 // go on; on the way back it is told and left.
-func TestUnkillable(t *testing.T) {
+func TestUninterruptible(t *testing.T) {
 	for name, late := range map[string]bool{"before the switch": false, "since the switch": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

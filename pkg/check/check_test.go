@@ -69,6 +69,14 @@ func disk(f *v1alpha1.Facts, total, used int64) {
 	}
 }
 
+// blockedAt puts an empty directory where a runtime makes a socket.
+func blockedAt(name v1alpha1.RuntimeName, path string) func(*v1alpha1.Facts) {
+	return func(f *v1alpha1.Facts) {
+		r := runtimeOf(f, name)
+		r.Blocked = append(r.Blocked, v1alpha1.BlockedSocket{Path: path, Type: v1alpha1.Directory})
+	}
+}
+
 func TestSwitch(t *testing.T) {
 	sound := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd, Also: []v1alpha1.RuntimeName{v1alpha1.CRIO}}
 	withDocker := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd, Also: []v1alpha1.RuntimeName{v1alpha1.CRIO, v1alpha1.Docker}}
@@ -177,6 +185,12 @@ func TestSwitch(t *testing.T) {
 		{name: "a Docker whose images are in a containerd that runs", node: withDocker, to: v1alpha1.Docker, change: func(f *v1alpha1.Facts) {
 			runtimeOf(f, v1alpha1.Docker).Binaries["dockerd"] = v1alpha1.Binary{Path: "/usr/bin/dockerd", Version: "29.3.0"}
 		}, want: "warning R010"},
+		{name: "a directory at a socket of the target", change: blockedAt(v1alpha1.CRIO, "/run/crio/crio.sock"), want: "fixable R011"},
+		{name: "a directory at a socket of the source", change: blockedAt(v1alpha1.Containerd, "/run/containerd/containerd.sock.ttrpc"), want: "fixable R011"},
+		{name: "a directory at a socket of what takes no part", node: withDocker, change: blockedAt(v1alpha1.Docker, "/run/docker.sock"), want: "warning R011"},
+		{name: "a directory at a socket of what isn't installed", change: blockedAt(v1alpha1.Docker, "/run/docker.sock")},
+		{name: "a directory at the containerd of a Docker that is left", node: layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Docker, Also: []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO}},
+			change: blockedAt(v1alpha1.Containerd, "/run/containerd/containerd.sock"), want: "fixable H003, fixable H003, fixable R011"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, to := tt.node, tt.to

@@ -39,6 +39,10 @@ func kubeletRules() []rule {
 			"K007", "images come from the runtime itself",
 			"An image endpoint of its own is a proxy that knows the runtime's socket too; it must be changed together with it.",
 		}, imageEndpoint},
+		{Rule{
+			"K008", "the kubelet runs the program that is on disk",
+			"A kubelet that was upgraded and not restarted would start as another version than the one that serves, in the middle of the switch and again in a rollback. Restart the kubelet and see whether the node is Ready before the switch.",
+		}, kubeletProgram},
 	}
 }
 

@@ -38,6 +38,10 @@ func nodeRules() []rule {
 			"N007", "everything could be looked at",
 			"What could not be looked at on the node may hide a reason against the switch.",
 		}, lookedAt},
+		{Rule{
+			"N008", "no process of a pod waits where no signal reaches it",
+			"A process in state D waits in the kernel, for a dead NFS server or a device most often, and is not ended by SIGKILL. The switch ends every pod of the node before it changes the runtime and can't go on beside such a process. One that only waits for a slow disk isn't meant: it is looked at four times within two seconds. Bring back what the process waits for, or reboot the node before the switch.",
+		}, endable},
 	}
 }
 

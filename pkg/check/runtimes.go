@@ -52,6 +52,14 @@ func runtimeRules() []rule {
 			"R010", "Docker's other users are known",
 			"Docker may go on beside Kubernetes on the node's containerd: containerd then stays up when Kubernetes leaves it.",
 		}, dockerStays},
+		{Rule{
+			"R011", "only sockets stand where the runtimes make sockets",
+			"A runtime makes a directory at a path that a pod mounts and that is absent, and a pod that mounts the socket of a stopped runtime without a type (what the charts of many security and metrics agents do) makes one there. The runtime whose path it is can't start then (\"is a directory\"), neither in a switch nor in a rollback. Before the switch or a rollback starts a runtime, it removes an empty directory at that runtime's sockets and moves anything else aside. Give the hostPath volumes of such pods the type Socket.",
+		}, socketPaths},
+		{Rule{
+			"R012", "the runtimes run the programs that are on disk",
+			"A package that was upgraded without a restart of its daemon leaves the earlier program running. What the switch, or a rollback, starts is then a version that has not served this node yet. The version that CRI answers and the file behind the process are compared with the disk. Restart the daemon and see whether it still serves before the switch.",
+		}, programFresh},
 	}
 }
 

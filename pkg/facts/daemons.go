@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
 	if path.Base(p.Exe) == "kubelet" {
 		out.Version = g.version(ctx, "kubelet", p.Exe)
 	}
+	out.Replaced = g.replaced(p)
 	out.Unit = ""
 	if strings.HasSuffix(p.Unit, ".service") {
 		out.Unit = p.Unit
@@ -78,6 +80,18 @@ func (g *gatherer) kubeletProcess(ctx context.Context) (v1alpha1.Process, bool) 
 	return v1alpha1.Process{}, false
 }
 
+// replaced reports whether a start would start another file than the one that runs. The name by which a process was started
+// may be a link that leads to another version by now.
+func (g *gatherer) replaced(p v1alpha1.Process) bool {
+	file := p.Exe
+	if len(p.Argv) > 0 && path.IsAbs(p.Argv[0]) {
+		file = p.Argv[0]
+	}
+	runs, err := g.m.Procs.Runs(p.PID, file)
+	g.problem("program of process "+strconv.Itoa(p.PID), err)
+	return err == nil && !runs
+}
+
 // runtime looks at one runtime's traces. A daemon that doesn't run is never dialled: its socket may be one by which PID 1
 // would start it.
 func (g *gatherer) runtime(ctx context.Context, d runtimes.Description) v1alpha1.RuntimeInfo {
@@ -85,8 +99,11 @@ func (g *gatherer) runtime(ctx context.Context, d runtimes.Description) v1alpha1
 	processes, err := g.m.Procs.Find(d.Daemons...)
 	g.problem("processes", err)
 	out.Processes = maskProcesses(slices.Clone(processes))
+	for i, p := range out.Processes {
+		out.Processes[i].Replaced = g.replaced(p)
+	}
 	for _, socket := range d.Sockets {
-		if f, err := g.m.Files.Lstat(socket); err == nil && f.Type != v1alpha1.Absent {
+		if f, err := g.end(socket); err == nil && f.Type == v1alpha1.Socket {
 			out.Sockets = append(out.Sockets, socket)
 		}
 	}

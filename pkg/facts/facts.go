@@ -60,9 +60,11 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	f.Runtimes, f.Kubelet.Kubeadm = found, kubeadm
 	g.follow(ctx)
 	g.configured(ctx)
+	g.blocked()
 	g.health(ctx)
 	g.filesystems()
 	g.networks()
+	g.uninterruptible(ctx)
 	g.users(ctx)
 	g.journal()
 	g.sort()

@@ -146,24 +146,11 @@ func (g *gatherer) starts(unit string) string {
 
 // executable reports whether there is something to run at p, links followed.
 func (g *gatherer) executable(p string) bool {
-	for range maxLinks {
-		if !path.IsAbs(p) {
-			return false
-		}
-		f, err := g.m.Files.Lstat(p)
-		if err != nil {
-			return false
-		}
-		if f.Type != v1alpha1.Symlink {
-			return f.Type == v1alpha1.Regular && f.Mode&0o111 != 0
-		}
-		target := f.Target
-		if !path.IsAbs(target) {
-			target = path.Join(path.Dir(p), target)
-		}
-		p = path.Clean(target)
+	if !path.IsAbs(p) {
+		return false
 	}
-	return false
+	f, err := g.end(p)
+	return err == nil && f.Type == v1alpha1.Regular && f.Mode&0o111 != 0
 }
 
 func (g *gatherer) version(ctx context.Context, name, at string) string {

@@ -218,6 +218,9 @@ const maxEnviron = 256 << 10
 
 // variable returns a variable of a process's environment that isn't empty.
 func (c linuxClients) variable(pid int, name string) (string, bool) {
+	if c.procs.uninterruptible(pid) {
+		return "", false
+	}
 	f, err := os.Open(c.procs.path(pid, "environ"))
 	if err != nil {
 		return "", false

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// otherType is what Lstat reports for sockets, pipes and devices, of which a plan can't speak.
+// otherType is what Lstat reports for pipes and devices, of which a plan can't speak.
 const otherType v1alpha1.FileType = "other"
 
 type linuxFiles struct {
@@ -58,6 +58,8 @@ func (linuxFiles) Lstat(path string) (v1alpha1.File, error) {
 		if f.Target, err = os.Readlink(path); err != nil {
 			return f, err
 		}
+	case fs.ModeSocket:
+		f.Type = v1alpha1.Socket
 	default:
 		f.Type = otherType
 	}

@@ -317,3 +317,20 @@ func TestReadLimits(t *testing.T) {
 		t.Errorf("%+v %v", fs, err)
 	}
 }
+
+func TestLstatTypes(t *testing.T) {
+	files, dir := testFiles(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	listen(t, "unix", at("socket"))
+	if err := errors.Join(unix.Mkfifo(at("pipe"), 0o600), os.Mkdir(at("dir"), 0o700), os.Symlink("socket", at("link")), os.WriteFile(at("file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]v1alpha1.FileType{
+		"socket": v1alpha1.Socket, "pipe": otherType, "dir": v1alpha1.Directory, "link": v1alpha1.Symlink, "file": v1alpha1.Regular, "none": v1alpha1.Absent,
+	}
+	for name, kind := range want {
+		if got, err := files.Lstat(at(name)); err != nil || got.Type != kind {
+			t.Errorf("%s: %s, %v; want %s", name, got.Type, err, kind)
+		}
+	}
+}

@@ -189,6 +189,9 @@ type Pods interface {
 	Processes(ctx context.Context) ([]v1alpha1.Process, error)
 	// Kill kills those processes, asking first with SIGTERM and then, after grace, with SIGKILL, and waits for their end.
 	Kill(ctx context.Context, grace time.Duration) error
+	// Uninterruptible are those of the processes that have a thread in state D, in the kernel where no signal reaches it, and
+	// that didn't run for longer than a disk takes to answer. Pod is left empty.
+	Uninterruptible(ctx context.Context) ([]v1alpha1.UninterruptibleProcess, error)
 	// Attaching reports whether a runtime is running a CNI plugin right now: for a pod that it starts or ends.
 	Attaching(ctx context.Context) (bool, error)
 	// Detach releases what their network attachments hold: CNI DEL from the cached results, then the named network
@@ -203,10 +206,14 @@ type Pods interface {
 
 // Procs looks at processes.
 type Procs interface {
-	// Find returns the processes whose executable's base name is one of names.
+	// Find returns the processes whose executable's base name is one of names. The command line of one that waits in the
+	// kernel isn't read: who reads it may wait, too.
 	Find(names ...string) ([]v1alpha1.Process, error)
 	// Environ returns the environment of a process.
 	Environ(pid int) ([]string, error)
+	// Runs reports whether a process runs the file that stands at path now, links followed: an upgrade puts another file
+	// there, or none.
+	Runs(pid int, path string) (bool, error)
 }
 
 // Kernel is the kernel and the system below Kubernetes.

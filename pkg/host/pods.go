@@ -38,13 +38,19 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 		if !inPod && !monitorProgram(exe) {
 			return
 		}
-		proc, err := p.procs.describe(pid, exe, booted)
+		// Only of monitors the command line matters. What else a pod runs may wait in the kernel, and who reads the memory of
+		// such a process may wait with it.
+		tell := p.procs.outline
+		if monitorProgram(exe) {
+			tell = p.procs.describe
+		}
+		proc, err := tell(pid, exe, booted)
 		if err != nil {
 			return // it ended meanwhile
 		}
 		if !inPod {
 			// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
-			if !monitors(proc) && !p.dockerMonitor(proc) {
+			if !p.monitors(proc) {
 				return
 			}
 			if ns, err := p.procs.pidNamespace(pid); err != nil || ns != namespace {
@@ -84,13 +90,34 @@ func (p linuxPods) each(look func(pid int, ofPod func() bool)) error {
 	return nil
 }
 
+// maxSpec is more than the specification of any container, in bytes.
+const maxSpec = 16 << 20
+
+// monitors reports whether a process watches a container of a pod.
+func (p linuxPods) monitors(proc v1alpha1.Process) bool {
+	if len(proc.Argv) == 0 {
+		return p.waitingMonitor(proc)
+	}
+	return monitors(proc) || p.dockerMonitor(proc)
+}
+
+// waitingMonitor tells a monitor whose command line can't be read by where it stands: a shim in the directory of its
+// container, below the one of containerd's namespace, and a conmon in the scope that CRI-O makes for it.
+func (p linuxPods) waitingMonitor(proc v1alpha1.Process) bool {
+	if strings.HasPrefix(proc.Unit, "crio-conmon-") {
+		return true
+	}
+	dir, err := os.Readlink(p.procs.path(proc.PID, "cwd"))
+	return err == nil && strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim") && filepath.Base(filepath.Dir(dir)) == "k8s.io"
+}
+
 // dockerMonitor reports whether a shim of Docker's watches a container of a pod: the specification in its working directory
 // names the cgroup that the kubelet has chosen.
 func (p linuxPods) dockerMonitor(proc v1alpha1.Process) bool {
 	if !strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim") || argument(proc.Argv, "-namespace") != "moby" {
 		return false
 	}
-	data, err := os.ReadFile(p.procs.path(proc.PID, "cwd/config.json"))
+	data, err := linuxFiles{}.Read(p.procs.path(proc.PID, "cwd/config.json"), maxSpec)
 	if err != nil {
 		return false
 	}

@@ -84,13 +84,24 @@ func (p linuxProcs) exe(pid int) (string, error) {
 	return strings.TrimSuffix(exe, " (deleted)"), err
 }
 
+// describe tells all that is known of a process; see outline for what of that costs nothing.
 func (p linuxProcs) describe(pid int, exe string, booted time.Time) (v1alpha1.Process, error) {
+	out, err := p.outline(pid, exe, booted)
+	if err != nil || p.uninterruptible(pid) {
+		return out, err
+	}
+	x, err := p.fs.Proc(pid)
+	if err == nil {
+		out.Argv, err = x.CmdLine()
+	}
+	return out, err
+}
+
+// outline tells of a process what the kernel keeps beside its memory.
+func (p linuxProcs) outline(pid int, exe string, booted time.Time) (v1alpha1.Process, error) {
 	out := v1alpha1.Process{PID: pid, Exe: exe}
 	x, err := p.fs.Proc(pid)
 	if err != nil {
-		return out, err
-	}
-	if out.Argv, err = x.CmdLine(); err != nil {
 		return out, err
 	}
 	if stat, err := x.Stat(); err == nil {
@@ -149,6 +160,9 @@ func unitOf(groups map[string]string) string {
 }
 
 func (p linuxProcs) Environ(pid int) ([]string, error) {
+	if p.uninterruptible(pid) {
+		return nil, fmt.Errorf("the environment of process %d can't be read: %w", pid, errUninterruptible)
+	}
 	x, err := p.fs.Proc(pid)
 	if err == nil {
 		var out []string
@@ -160,6 +174,19 @@ func (p linuxProcs) Environ(pid int) ([]string, error) {
 		return nil, fmt.Errorf("reading the environment of process %d: %w", pid, ErrNotExist)
 	}
 	return nil, err
+}
+
+func (p linuxProcs) Runs(pid int, path string) (bool, error) {
+	// The link in /proc leads to the file that was started, whatever its name is by now, or none.
+	running, err := os.Stat(p.path(pid, "exe"))
+	if err != nil {
+		return false, fmt.Errorf("looking at the program of process %d: %w", pid, err)
+	}
+	there, err := os.Stat(path)
+	if gone(err) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(running, there), err
 }
 
 // ended reports whether the process is gone, or a zombie: dead, and only waiting for its parent to notice.

@@ -93,6 +93,12 @@ func Before(version, other string) bool {
 	return before(version, r[0], r[1], r[2])
 }
 
+// SameRelease reports whether two versions are of one release, whatever a distribution appends. One that can't be read is like
+// any other.
+func SameRelease(version, other string) bool {
+	return !known(version) || !known(other) || release(version) == release(other)
+}
+
 // SameMinor reports whether two versions are patches of one release.
 func SameMinor(version, other string) bool {
 	a, b := release(version), release(other)

@@ -34,6 +34,8 @@ type Facts struct {
 	Sysctls map[string]string `json:"sysctls"`
 	// Users are those who use the runtimes without Kubernetes; nil in facts of agents that didn't look.
 	Users *Users `json:"users,omitempty"`
+	// Uninterruptible are the processes of pods that wait in the kernel where no signal reaches them, by their numbers.
+	Uninterruptible []UninterruptibleProcess `json:"uninterruptible,omitempty"`
 	// OpenRun is the run that is open on the node, if any; Runs are the kept ones, newest first.
 	OpenRun *Run  `json:"openRun,omitempty"`
 	Runs    []Run `json:"runs,omitempty"`
@@ -72,6 +74,8 @@ type KubeletInfo struct {
 	Argv    []string  `json:"argv"`
 	Exe     string    `json:"exe"`
 	Version string    `json:"version"` // of the binary at Exe, without "v"
+	// Replaced says that another file, or none, stands at the path by which the process was started.
+	Replaced bool `json:"replaced,omitempty"`
 	// Healthy is what its healthz answered.
 	Healthy bool `json:"healthy"`
 	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
@@ -99,6 +103,8 @@ type RuntimeInfo struct {
 	Processes []Process `json:"processes,omitempty"`
 	// Sockets are its known sockets that exist.
 	Sockets []string `json:"sockets,omitempty"`
+	// Blocked are the paths at which it makes sockets on this node and at which something else stands.
+	Blocked []BlockedSocket `json:"blocked,omitempty"`
 	// CRI is what its CRI endpoint answered; nil when there is no socket or no answer.
 	CRI *CRIInfo `json:"cri,omitempty"`
 	// EffectiveConfig is what the runtime's own dump command printed (containerd config dump, crio config), masked;
@@ -119,6 +125,16 @@ type RuntimeInfo struct {
 // Installed reports whether the runtime's daemon binary was found.
 func (r RuntimeInfo) Installed() bool { return len(r.Binaries) > 0 }
 
+// BlockedSocket is a path at which a runtime would make a socket and at which something else stands: most often a directory,
+// which another runtime made for a pod that mounts the path.
+type BlockedSocket struct {
+	Path string `json:"path"`
+	// Type is what stands there. A symbolic link is one that leads to no socket.
+	Type FileType `json:"type"`
+	// Entries counts what is in a directory.
+	Entries int `json:"entries,omitempty"`
+}
+
 // Binary is an executable on the node.
 type Binary struct {
 	Path    string `json:"path"`
@@ -132,6 +148,8 @@ type Process struct {
 	Argv    []string  `json:"argv"`
 	Started time.Time `json:"started"`
 	Unit    string    `json:"unit,omitempty"` // the systemd unit of its cgroup
+	// Replaced says of a runtime's daemon that another file, or none, stands at the path by which it was started.
+	Replaced bool `json:"replaced,omitempty"`
 }
 
 // CRIInfo is what a CRI endpoint answered.
@@ -209,6 +227,9 @@ const (
 	Symlink   FileType = "symlink"
 	Directory FileType = "directory"
 )
+
+// Socket is a Unix socket. A plan never speaks of one.
+const Socket FileType = "socket"
 
 // File is a path on the node and what stood there.
 type File struct {

@@ -22,6 +22,17 @@ type Deprecation struct {
 	Last time.Time `json:"last,omitzero"`
 }
 
+// UninterruptibleProcess is a process of a pod that has a thread in state D: it waits in the kernel, for storage most often, and
+// did not run while it was looked at.
+type UninterruptibleProcess struct {
+	PID int `json:"pid"`
+	// Program is the process's name as the kernel keeps it, which is cut after 15 characters.
+	Program string `json:"program"`
+	// PodUID is the pod's; empty for the monitor of a container. Pod is its namespace/name where a runtime told it.
+	PodUID string `json:"podUID,omitempty"`
+	Pod    string `json:"pod,omitempty"`
+}
+
 // Network is a configuration of CNI: one of the files among which a runtime chooses the network of pods.
 type Network struct {
 	Path string `json:"path"`

@@ -125,10 +125,13 @@ func (r *remote) change(ctx context.Context, what, id string, do func(*store, *s
 		if b == nil {
 			return nil
 		}
-		if b.pod.Unkillable {
-			return fmt.Errorf("rpc error: code = DeadlineExceeded desc = %s %s/%s: context deadline exceeded", what, b.pod.Namespace, b.pod.Name)
-		}
-		return r.p.n.act(r.p, fmt.Sprintf("%s %s/%s", what, b.pod.Namespace, b.pod.Name), func() error { do(s, b); return nil })
+		return r.p.n.act(r.p, fmt.Sprintf("%s %s/%s", what, b.pod.Namespace, b.pod.Name), func() error {
+			if b.alive && b.pod.Uninterruptible {
+				return errors.New("rpc error: code = DeadlineExceeded desc = context deadline exceeded")
+			}
+			do(s, b)
+			return nil
+		})
 	})
 }
 

@@ -40,7 +40,7 @@ func (f files) Lstat(p string) (v1alpha1.File, error) {
 	}
 	i := f.p.n.fs.now[at]
 	if i == nil && f.p.n.listens(socketPath(p)) {
-		return v1alpha1.File{Path: p, Type: "other", Mode: 0o660}, nil
+		return v1alpha1.File{Path: p, Type: v1alpha1.Socket, Mode: 0o660}, nil
 	}
 	if i == nil {
 		return v1alpha1.File{Path: p, Type: v1alpha1.Absent}, nil

@@ -72,7 +72,31 @@ func (v pods) Kill(ctx context.Context, grace time.Duration) error {
 			return err
 		}
 	}
-	return v.change("kill pods", func(_ v1alpha1.RuntimeName, b *sandbox) { b.kill() })
+	if err := v.change("kill pods", func(_ v1alpha1.RuntimeName, b *sandbox) { b.kill() }); err != nil {
+		return err
+	}
+	left, err := v.Uninterruptible(ctx)
+	if len(left) > 0 {
+		err = fmt.Errorf("killing what is left of pods: %s (%d) still runs", left[0].Program, left[0].PID)
+	}
+	return err
+}
+
+func (v pods) Uninterruptible(context.Context) ([]v1alpha1.UninterruptibleProcess, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var out []v1alpha1.UninterruptibleProcess
+	for _, r := range sortedKeys(v.p.n.stores) {
+		for _, b := range v.p.n.stores[r].sandboxes {
+			if b.alive && b.pod.Uninterruptible {
+				out = append(out, v1alpha1.UninterruptibleProcess{PID: b.pid + 2, Program: b.pod.Containers[0], PodUID: b.pod.UID})
+			}
+		}
+	}
+	return out, nil
 }
 
 // Attaching is never so: what this node's runtimes start is there at once.
@@ -128,6 +152,20 @@ func (v procs) Find(names ...string) ([]v1alpha1.Process, error) {
 		}
 	}
 	return out, nil
+}
+
+func (v procs) Runs(pid int, path string) (bool, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	for _, p := range v.p.n.procs() {
+		if p.pid == pid && p.program != nil {
+			return v.p.n.find(path) == p.program, nil
+		}
+	}
+	return false, fmt.Errorf("process %d: no such process", pid)
 }
 
 func (v procs) Environ(pid int) ([]string, error) {

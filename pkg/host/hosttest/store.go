@@ -76,11 +76,11 @@ func (s *store) living() int {
 	return count
 }
 
+// kill ends the pod's processes, unless no signal reaches them.
 func (b *sandbox) kill() {
-	if b.pod.Unkillable {
-		return
+	if !b.pod.Uninterruptible {
+		b.end()
 	}
-	b.end()
 }
 
 // end ends it whatever hangs in it, as a boot does.
