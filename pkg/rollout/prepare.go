@@ -259,16 +259,14 @@ func (p *Prepared) chain(ctx context.Context, run string) ([]v1alpha1.RunView, e
 	return views, nil
 }
 
-// consider takes a plan and finds out what is in its way. The way back isn't barred by workloads: they come from there.
+// consider takes a plan and finds out what is in its way.
 func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error) {
 	p.plan = made
 	if p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name); err != nil {
 		return err
 	}
-	if made.Restores == "" {
-		if err := p.judgeWorkloads(ctx, made); err != nil {
-			return err
-		}
+	if err := p.judgeWorkloads(ctx, made); err != nil {
+		return err
 	}
 	slices.SortStableFunc(made.Findings, func(a, b v1alpha1.Finding) int {
 		return cmp.Compare(weight(a.Severity), weight(b.Severity))

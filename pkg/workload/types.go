@@ -81,6 +81,11 @@ type Node struct {
 	ControlPlane bool
 	// Windows says that the node's operating system is Windows.
 	Windows bool
+	// Labels and Annotations are those that Marks keeps.
+	Labels, Annotations map[string]string
+	// MachineAnnotations are those of the Cluster API's Machine that stands for the node, of which Marks keeps them too; empty where it
+	// can't be read.
+	MachineAnnotations map[string]string
 }
 
 // Webhook is one webhook of an admission configuration that is served by a Service of the cluster.
