@@ -52,7 +52,7 @@ func (e *Engine) Prepare(ctx context.Context, node string, to v1alpha1.RuntimeNa
 		if err != nil {
 			return err
 		}
-		return p.consider(ctx, made)
+		return p.consider(ctx, made, false)
 	})
 }
 
@@ -80,7 +80,7 @@ func (e *Engine) PrepareRollback(ctx context.Context, node, run string) (*Prepar
 		if err != nil {
 			return err
 		}
-		return p.consider(ctx, made)
+		return p.consider(ctx, made, false)
 	})
 }
 
@@ -98,7 +98,7 @@ func (e *Engine) PrepareFromPlan(ctx context.Context, saved *v1alpha1.Plan) (*Pr
 			return fmt.Errorf("the plan was used already: run %s is %s since %s", saved.Run, p.facts.Runs[i].Phase, p.facts.Runs[i].Changed.Local().Format(time.DateTime))
 		}
 		p.run = saved.Run
-		return p.consider(ctx, saved)
+		return p.consider(ctx, saved, true)
 	})
 }
 
@@ -260,11 +260,12 @@ func (p *Prepared) chain(ctx context.Context, run string) ([]v1alpha1.RunView, e
 }
 
 // consider takes a plan and finds out what is in its way.
-func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error) {
+func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan, saved bool) (err error) {
 	p.plan = made
 	if p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name); err != nil {
 		return err
 	}
+	p.setGrace(made, saved)
 	if err := p.judgeWorkloads(ctx, made); err != nil {
 		return err
 	}

@@ -16,12 +16,12 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
-// judge says what rules about workloads have against moving the pods of a node from one runtime to another.
-type judge func(ctx context.Context, node *corev1.Node, from, to v1alpha1.RuntimeName, pods []corev1.Pod) ([]v1alpha1.Finding, error)
+// judge says what rules about workloads have against what is to happen to a node and its pods.
+type judge func(ctx context.Context, node *corev1.Node, o workload.Options, pods []corev1.Pod) ([]v1alpha1.Finding, error)
 
 // judging returns the judge that asks the API server for what the pods refer to: nothing of most nodes, and then a list or two.
 func judging(client kubernetes.Interface, config *rest.Config) judge {
-	return func(ctx context.Context, node *corev1.Node, from, to v1alpha1.RuntimeName, pods []corev1.Pod) ([]v1alpha1.Finding, error) {
+	return func(ctx context.Context, node *corev1.Node, o workload.Options, pods []corev1.Pod) ([]v1alpha1.Finding, error) {
 		meta, err := metadata.NewForConfig(config)
 		if err != nil {
 			return nil, fmt.Errorf("connecting: %w", err)
@@ -34,7 +34,6 @@ func judging(client kubernetes.Interface, config *rest.Config) judge {
 		if err := inventory.AddNode(ctx, c, inv, node); err != nil {
 			return nil, fmt.Errorf("reading who takes care of node %s: %w", node.Name, err)
 		}
-		o := workload.Options{To: to, From: map[string]v1alpha1.RuntimeName{node.Name: from}}
 		findings := workload.Check(inv, o)
 		if stops := objectsOfErrors(findings); len(stops) > 0 {
 			// Their owners may say that they are known.
@@ -63,7 +62,7 @@ const ofBudgets = "W030"
 func ofDrain(id string) bool { return strings.HasPrefix(id, "W03") && id != ofBudgets }
 
 // ofWayBack reports whether a rule is about what happens to a node and its pods during any change of runtime, on the way back too.
-func ofWayBack(id string) bool { return id == "C008" }
+func ofWayBack(id string) bool { return id == "C008" || id == "W040" }
 
 // ofWorkloads reports whether a finding is a judge's. A saved plan has those of the day it was made.
 func ofWorkloads(f v1alpha1.Finding) bool {
@@ -79,7 +78,8 @@ func (p *Prepared) judgeWorkloads(ctx context.Context, made *v1alpha1.Plan) erro
 			others = append(others, pod)
 		}
 	}
-	found, err := p.e.judge(ctx, p.node, made.From.Name, made.To.Name, others)
+	o := workload.Options{To: made.To.Name, From: map[string]v1alpha1.RuntimeName{p.node.Name: made.From.Name}, EvacuationGrace: graceOf(made)}
+	found, err := p.e.judge(ctx, p.node, o, others)
 	switch {
 	case made.Restores == "":
 		if err != nil {
