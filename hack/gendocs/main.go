@@ -124,11 +124,13 @@ func rights() string {
 		[]cluster.Right{{Verb: "get", Resource: "nodes"}, {Verb: "list", Resource: "nodes"}, {Verb: "watch", Resource: "nodes"}})
 	section("check", "Nothing is asked for before: what may not be read is said, and the rest is checked. With `-n` the rights on what namespaces hold are needed\n"+
 		"in that one. Owners of custom kinds are listed too, where `list` on them is allowed; without it pods are reported under the name that\n"+
-		"their reference has. With `NODE` or `--nodes` come the rights below.", cluster.CheckRights(""))
+		"their reference has. So are Machines of the Cluster API where nodes were made from them (`machines.cluster.x-k8s.io`): those that are paused\n"+
+		"aren't reported. With `NODE` or `--nodes` come the rights below.", cluster.CheckRights(""))
 	section("status --deep, check NODE, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
 	section("switch, rollback", "With `-n` the rights on pods are needed in that namespace.", cluster.SwitchRights("kube-system", cluster.DrainOptions{}))
 	section("Optional: what pods refer to", "A switch judges the pods of its node as `check` does. With these it looks into their ConfigMaps and volumes too, and sees which\n"+
-		"findings their owners' annotations ignore. Without them it says what it could not read.", cluster.JudgeRights())
+		"findings their owners' annotations ignore. Without them it says what it could not read. The status of cluster-autoscaler is among the\n"+
+		"ConfigMaps, and `list` on `machines.cluster.x-k8s.io` tells which Machines are paused.", cluster.JudgeRights())
 	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
 		"or carried over from the old runtime's store.", cluster.SecretRights())
 	return b.String()

@@ -42,7 +42,7 @@ func WantedImages(ctx context.Context, client kubernetes.Interface, pods []corev
 		}
 		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 			w.add(v1alpha1.WantedImage{
-				Ref: c.Image, Required: isReady(pod), For: pod.Namespace + "/" + pod.Name,
+				Ref: c.Image, Required: isReady(pod), Repulled: c.ImagePullPolicy == corev1.PullAlways, For: pod.Namespace + "/" + pod.Name,
 				Auths: w.auths(pod, c.Image),
 			})
 		}
@@ -104,6 +104,7 @@ func (w *wanted) add(image v1alpha1.WantedImage) {
 	}
 	known := &w.images[i]
 	known.Required = known.Required || image.Required
+	known.Repulled = known.Repulled && image.Repulled
 	for _, a := range image.Auths {
 		if !slices.Contains(known.Auths, a) {
 			known.Auths = append(known.Auths, a)

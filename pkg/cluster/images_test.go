@@ -107,6 +107,41 @@ func resident1(name, kind string, ready bool, images ...string) corev1.Pod {
 	return pod
 }
 
+// TestRepulled: only what every container pulls at each start is the registry's matter.
+func TestRepulled(t *testing.T) {
+	with := func(name string, policies ...corev1.PullPolicy) corev1.Pod {
+		p := resident1(name, "DaemonSet", true, "a:1", "b:1")
+		for i, policy := range policies {
+			p.Spec.Containers[i].ImagePullPolicy = policy
+		}
+		return p
+	}
+	for name, tt := range map[string]struct {
+		pods []corev1.Pod
+		own  []Own
+		want map[string]bool
+	}{
+		"one pod":     {pods: []corev1.Pod{with("x", corev1.PullAlways, corev1.PullIfNotPresent)}, want: map[string]bool{"a:1": true}},
+		"no policy":   {pods: []corev1.Pod{with("x")}, want: map[string]bool{}},
+		"all of them": {pods: []corev1.Pod{with("x", corev1.PullAlways), with("y", corev1.PullAlways)}, want: map[string]bool{"a:1": true}},
+		"not all":     {pods: []corev1.Pod{with("x", corev1.PullAlways, corev1.PullAlways), with("y", corev1.PullNever, corev1.PullAlways)}, want: map[string]bool{"b:1": true}},
+		"our own too": {pods: []corev1.Pod{with("x", corev1.PullAlways)}, own: []Own{{Ref: "a:1"}}, want: map[string]bool{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, _ := WantedImages(t.Context(), nil, tt.pods, tt.own, false)
+			have := map[string]bool{}
+			for _, i := range list {
+				if i.Repulled {
+					have[i.Ref] = true
+				}
+			}
+			if diff := cmp.Diff(tt.want, have); diff != "" {
+				t.Errorf("(-want +have)\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestWantedImages(t *testing.T) {
 	api := apitest.New(t)
 	api.Put("secrets", configSecret("pull", `{"auths": {"registry.example": {"username": "pod", "password": "secret"}}}`))

@@ -62,6 +62,9 @@ func (p *program) planFromFacts(o *switchOptions) error {
 			return fmt.Errorf("%s holds no facts of %s", o.facts, name)
 		}
 	}
+	if o.run.engine.EvacuationGrace == rollout.NoGraceLimit {
+		return errors.New("--evacuation-grace=0 needs the pods of the node, which facts don't have: use --dry-run=server, or say how long")
+	}
 	if o.targets.selected() {
 		return errors.New("-l and --field-selector ask the API server; with --facts name the nodes, or take all of the file")
 	}
@@ -112,6 +115,10 @@ func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, 
 		return nil, false, err
 	}
 	x.Version = built()
+	if grace := o.run.engine.EvacuationGrace; grace > 0 {
+		x.EvacuationGrace = grace
+		x.Digest = plan.Digest(x)
+	}
 	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
 	if err != nil {
 		return nil, false, err

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
 // runFlags are the flags of the verbs that change nodes.
@@ -20,6 +22,8 @@ type runFlags struct {
 	confirmTimeout time.Duration
 	stageTimeout   time.Duration
 	keepGoing      bool
+
+	evacuationGrace optionalDuration
 
 	drainTimeout       time.Duration
 	ignoreDaemonSets   bool
@@ -47,6 +51,8 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.image, "image", "", "Image of the pods on the nodes (default one that the node already holds); nothing of it is run but its name is needed")
 	flags.DurationVar(&f.confirmTimeout, "confirm-timeout", defaultConfirm, "How long a changed node waits for the proof that it is well before it goes back by itself")
 	flags.DurationVar(&f.stageTimeout, "stage-timeout", defaultStage, "How long preparing may take before anything that serves is changed, pulling images included")
+	flags.Var(&f.evacuationGrace, "evacuation-grace", "The most of their own termination grace period that pods of DaemonSets and static pods get while the node is switched, zero means infinite "+
+		"(default the longest of them, up to "+duration.HumanDuration(workload.EvacuationGrace)+")")
 	flags.DurationVar(&f.drainTimeout, "drain-timeout", defaultDrain, "How long draining a node may take before it is given up and uncordoned; 0 is for ever")
 	flags.BoolVar(&f.ignoreDaemonSets, "ignore-daemonsets", true, "As of kubectl drain; always true: pods of DaemonSets go with the node")
 	flags.BoolVar(&f.deleteEmptyDirData, "delete-emptydir-data", false, "Move pods whose emptyDir volumes are lost by that")
@@ -76,6 +82,8 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 		return nil, errors.New("--stage-timeout must be more than 0")
 	case f.drainTimeout < 0:
 		return nil, errors.New("--drain-timeout must not be negative; 0 is for ever")
+	case f.evacuationGrace.value < 0:
+		return nil, errors.New("--evacuation-grace must not be negative; zero means infinite")
 	case f.skipWaitForDelete < 0:
 		return nil, errors.New("--skip-wait-for-delete-timeout must be 0 or more seconds")
 	case f.gracePeriod < -1:
@@ -99,8 +107,13 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 		grace := time.Duration(f.gracePeriod) * time.Second
 		drain.GracePeriod = &grace
 	}
+	grace := f.evacuationGrace.value
+	if f.evacuationGrace.set && grace == 0 {
+		grace = rollout.NoGraceLimit
+	}
 	o.engine = rollout.Options{
-		Namespace: p.namespace(), Image: f.image, By: p.By, Program: p.Name, Version: built(), Abort: p.Abort,
+		EvacuationGrace: grace,
+		Namespace:       p.namespace(), Image: f.image, By: p.By, Program: p.Name, Version: built(), Abort: p.Abort,
 		ConfirmTimeout: f.confirmTimeout, StageTimeout: f.stageTimeout, Drain: drain, KeepGoing: f.keepGoing,
 	}
 	return o, nil

@@ -1,5 +1,5 @@
 // Package images fills the target's image store while the old runtime still serves: it runs the plan's staging instance,
-// lets it pull what the node's pods need, and gives it from the old store what no registry does.
+// lets it pull what the node's pods need, and gives it from the old store what no registry does, or has another image for by now.
 package images
 
 import (
@@ -54,11 +54,19 @@ func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alp
 		return err
 	}
 	list := merge(wanted, p.Staging.Pinned)
-	failed, err := s.pullAll(ctx, list)
+	source := s.sourceTags(ctx)
+	failed, err := s.pullAll(ctx, list, source)
 	if err != nil {
 		return err
 	}
-	if failed, err = s.carryAll(ctx, failed); err != nil {
+	moved, err := s.moved(ctx, list, failed, source)
+	if err != nil {
+		return err
+	}
+	if failed, err = s.carryAll(ctx, slices.Concat(failed, moved)); err != nil {
+		return err
+	}
+	if failed, err = s.settle(ctx, moved, failed, source); err != nil {
 		return err
 	}
 	if err := s.verdict(failed); err != nil {
@@ -138,6 +146,8 @@ type image struct {
 	v1alpha1.WantedImage
 	name imageref.Ref
 	err  error
+	// there says that the target's store has an image under this name, if maybe not the one that it should be; settled, that it stays so.
+	there, settled bool
 }
 
 // merge makes one entry of each image, the pinned ones first: pods can't do without them.
@@ -174,6 +184,7 @@ func merge(wanted []v1alpha1.WantedImage, pinned []string) []image {
 			}
 		}
 		out[i].Required = out[i].Required || w.Required
+		out[i].Repulled = out[i].Repulled && w.Repulled
 	}
 	return out
 }
@@ -220,6 +231,11 @@ func (s *stager) have(ctx context.Context) (func(image) bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return holds(images), nil
+}
+
+// holds tells which images are in a store, under whatever name.
+func holds(images []v1alpha1.Image) func(image) bool {
 	held := map[string]bool{}
 	for _, x := range images {
 		held[strings.TrimPrefix(x.ID, "sha256:")] = true
@@ -229,5 +245,5 @@ func (s *stager) have(ctx context.Context) (func(image) bool, error) {
 	}
 	return func(i image) bool {
 		return held[imageref.Complete(i.Ref)] || held[strings.TrimPrefix(i.Ref, "sha256:")]
-	}, nil
+	}
 }

@@ -69,6 +69,8 @@ func newBench(t *testing.T) *bench {
 			return v1alpha1.Image{}, fmt.Errorf("pulled at %s", endpoint)
 		case ref == app && user != "right":
 			return v1alpha1.Image{}, errors.New("401 Unauthorized")
+		case ref == app:
+			return v1alpha1.Image{ID: "sha256:1", Tags: []string{ref}}, nil
 		case ref == local:
 			return b.fromMirror(ref)
 		}
@@ -152,7 +154,8 @@ func (b *bench) nothingLeft(t *testing.T) {
 	}
 }
 
-func (b *bench) held(t *testing.T) []string {
+// store lists what CRI-O has once it serves.
+func (b *bench) store(t *testing.T) []v1alpha1.Image {
 	t.Helper()
 	if err := b.node.Start("crio.service"); err != nil {
 		t.Fatal(err)
@@ -165,8 +168,13 @@ func (b *bench) held(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return list
+}
+
+func (b *bench) held(t *testing.T) []string {
+	t.Helper()
 	var out []string
-	for _, i := range list {
+	for _, i := range b.store(t) {
 		out = append(out, i.Tags...)
 	}
 	slices.Sort(out)
@@ -175,6 +183,8 @@ func (b *bench) held(t *testing.T) []string {
 
 func TestStage(t *testing.T) {
 	b := newBench(t)
+	// What the target has from earlier is not what the source has now.
+	b.node.Images(v1alpha1.CRIO, v1alpha1.Image{ID: "sha256:0", Tags: []string{app}})
 	err := b.stage(t.Context(),
 		v1alpha1.WantedImage{Ref: app, Auths: []v1alpha1.RegistryAuth{{Username: "wrong"}, {Username: "right"}, {Username: "unused"}}, Required: true},
 		v1alpha1.WantedImage{Ref: local, Required: true, For: "kube-system/agent"},
@@ -315,15 +325,16 @@ func TestStageKeepsCredentials(t *testing.T) {
 func TestMerge(t *testing.T) {
 	a, b := v1alpha1.RegistryAuth{Username: "a"}, v1alpha1.RegistryAuth{Username: "b"}
 	got := merge([]v1alpha1.WantedImage{
-		{Ref: "nginx", Auths: []v1alpha1.RegistryAuth{a}},
-		{Ref: "other:1"},
+		{Ref: "nginx", Auths: []v1alpha1.RegistryAuth{a}, Repulled: true},
+		{Ref: "other:1", Repulled: true},
 		{Ref: "docker.io/library/nginx:latest", Auths: []v1alpha1.RegistryAuth{a, b}, Required: true},
+		{Ref: "docker.io/library/other:1", Repulled: true},
 	}, []string{pause})
 	var text []string
 	for _, i := range got {
-		text = append(text, fmt.Sprint(i.Ref, " ", len(i.Auths), " ", i.Required))
+		text = append(text, fmt.Sprint(i.Ref, " ", len(i.Auths), " ", i.Required, " ", i.Repulled))
 	}
-	want := []string{pause + " 0 true", "docker.io/library/nginx:latest 2 true", "other:1 0 false"}
+	want := []string{pause + " 0 true false", "docker.io/library/nginx:latest 2 true false", "other:1 0 false true"}
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Error(diff)
 	}

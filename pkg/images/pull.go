@@ -22,11 +22,18 @@ const (
 	pullTimeout = 20 * time.Minute
 )
 
-// pullAll pulls what isn't there yet and returns the images that no registry gave.
-func (s *stager) pullAll(ctx context.Context, list []image) ([]image, error) {
-	have, err := s.have(ctx)
+// pullAll pulls what isn't there yet, or is there under a tag that the source has for another image, and returns the images that no
+// registry gave.
+func (s *stager) pullAll(ctx context.Context, list []image, source tags) ([]image, error) {
+	images, err := s.inStore(ctx)
 	if err != nil {
 		return nil, err
+	}
+	have, target := holds(images), byTag(images)
+	for n := range list {
+		i := &list[n]
+		i.there = i.err == nil && have(*i)
+		i.settled = i.there && (i.Repulled || !source.differs(target, *i))
 	}
 	room, err := s.measure(ctx)
 	if err != nil {
@@ -37,7 +44,7 @@ func (s *stager) pullAll(ctx context.Context, list []image) ([]image, error) {
 		if i.err != nil {
 			return i.err
 		}
-		if have(i) {
+		if i.settled {
 			s.report(v1alpha1.Progress{Step: "pull", Detail: i.Ref + " is there already"})
 			return nil
 		}
@@ -201,10 +208,10 @@ func (s *stager) carryAll(ctx context.Context, failed []image) ([]image, error) 
 			}
 			return s.handOver(ctx, i)
 		})
-		if err != nil {
+		if err != nil && why != nil {
 			return fmt.Errorf("no registry gives it (%w), nor does %s: %w", why, s.plan.From.Name, err)
 		}
-		return nil
+		return err
 	})
 }
 

@@ -60,12 +60,7 @@ func (s *stager) measure(ctx context.Context) (*room, error) {
 // sizes are what images take by their names; none where the old runtime doesn't answer.
 func (s *stager) sizes(ctx context.Context) map[string]int64 {
 	out := map[string]int64{}
-	r, err := s.m.CRI.Dial(ctx, s.plan.From.Endpoint, "")
-	if err != nil {
-		return out
-	}
-	defer func() { _ = r.Close() }()
-	images, err := r.Images(ctx)
+	images, err := s.inSource(ctx)
 	if err != nil {
 		return out
 	}

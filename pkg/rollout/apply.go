@@ -20,7 +20,7 @@ const applyLimit = 5 * time.Minute
 func (p *Prepared) apply(ctx context.Context) Result {
 	e := p.e
 	p.step(stepApply, "changing to %s; the node goes back by itself unless that is confirmed within %s", p.plan.To.Name, e.opts.ConfirmTimeout)
-	live, cancel := e.outlive(ctx, 2*applyLimit+e.opts.ConfirmTimeout)
+	live, cancel := e.outlive(ctx, p.patience())
 	defer cancel()
 	p.note(live, cluster.ReasonStarted, v1alpha1.PhaseApplying, "")
 	if ctx.Err() != nil {
@@ -78,7 +78,7 @@ func (p *Prepared) begun(ctx context.Context) (*v1alpha1.Run, bool, error) {
 
 // seeThrough takes over a run that was found open on the node.
 func (p *Prepared) seeThrough(ctx context.Context) Result {
-	live, cancel := p.e.outlive(ctx, 2*applyLimit+p.e.opts.ConfirmTimeout)
+	live, cancel := p.e.outlive(ctx, p.patience())
 	defer cancel()
 	if p.back {
 		return p.takeBack(ctx, live, nil)

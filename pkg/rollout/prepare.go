@@ -53,7 +53,7 @@ func (e *Engine) Prepare(ctx context.Context, node string, to v1alpha1.RuntimeNa
 			return err
 		}
 		made.Version = e.opts.Version
-		return p.consider(ctx, made)
+		return p.consider(ctx, made, false)
 	})
 }
 
@@ -82,7 +82,7 @@ func (e *Engine) PrepareRollback(ctx context.Context, node, run string) (*Prepar
 			return err
 		}
 		made.Version = e.opts.Version
-		return p.consider(ctx, made)
+		return p.consider(ctx, made, false)
 	})
 }
 
@@ -100,7 +100,7 @@ func (e *Engine) PrepareFromPlan(ctx context.Context, saved *v1alpha1.Plan) (*Pr
 			return fmt.Errorf("the plan was used already: run %s is %s since %s", saved.Run, p.facts.Runs[i].Phase, p.facts.Runs[i].Changed.Local().Format(time.DateTime))
 		}
 		p.run = saved.Run
-		return p.consider(ctx, saved)
+		return p.consider(ctx, saved, true)
 	})
 }
 
@@ -285,16 +285,15 @@ func (p *Prepared) chain(ctx context.Context, run string) ([]v1alpha1.RunView, e
 	return views, nil
 }
 
-// consider takes a plan and finds out what is in its way. The way back isn't barred by workloads: they come from there.
-func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan) (err error) {
+// consider takes a plan and finds out what is in its way.
+func (p *Prepared) consider(ctx context.Context, made *v1alpha1.Plan, saved bool) (err error) {
 	p.plan = made
 	if p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name); err != nil {
 		return err
 	}
-	if made.Restores == "" {
-		if err := p.judgeWorkloads(ctx, made); err != nil {
-			return err
-		}
+	p.setGrace(made, saved)
+	if err := p.judgeWorkloads(ctx, made); err != nil {
+		return err
 	}
 	slices.SortStableFunc(made.Findings, func(a, b v1alpha1.Finding) int {
 		return cmp.Compare(weight(a.Severity), weight(b.Severity))

@@ -21,6 +21,9 @@ type Options struct {
 	ConfirmTimeout time.Duration
 	// StageTimeout is how long staging may take, and how long a staged run may wait for its apply (30m).
 	StageTimeout time.Duration
+	// EvacuationGrace is how long pods that stay on a node, of DaemonSets and static ones, may take to end at most; 0 is the longest of
+	// their own termination grace periods, up to workload.EvacuationGrace, and NoGraceLimit has no limit.
+	EvacuationGrace time.Duration
 	// Drain are kubectl drain's own flags.
 	Drain cluster.DrainOptions
 	// KeepGoing carries a rollout on to the next node when one failed and was rolled back cleanly.

@@ -46,11 +46,14 @@ func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run)
 // tell passes one line of the agent on.
 func (p *Prepared) tell(step int, line v1alpha1.Progress) {
 	p.seq = max(p.seq, line.Seq)
-	text := line.Step
+	text, warns := line.Step, line.Step == "warning"
 	if line.Phase != "" {
 		text += " " + string(line.Phase)
 	}
-	if line.Detail != "" {
+	switch {
+	case warns:
+		text = line.Detail
+	case line.Detail != "":
 		text += ": " + line.Detail
 	}
 	if line.Error != "" {
@@ -61,7 +64,7 @@ func (p *Prepared) tell(step int, line v1alpha1.Progress) {
 	}
 	p.e.say(Event{
 		Node: p.node.Name, Run: p.run, Step: step, Of: steps, Detail: true, Text: text,
-		Warning: line.Error != "", Took: line.Took, Phase: line.Phase,
+		Warning: line.Error != "" || warns, Took: line.Took, Phase: line.Phase,
 	})
 }
 

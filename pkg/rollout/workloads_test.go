@@ -2,6 +2,9 @@ package rollout
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -82,11 +85,12 @@ func TestWorkloadsStop(t *testing.T) {
 			if tt.blocked && !strings.Contains(stop.Error(), "W001 ci/Deployment/builder mounts") {
 				t.Errorf("%v", stop)
 			}
-			// One request more than a node costs whose pods depend on nothing: the annotations of the owner.
+			// One request more than a node costs whose pods depend on nothing, for which only cluster-autoscaler is looked for: the annotations
+			// of the owner.
 			extra := slices.DeleteFunc(m.api.Requests(), func(r string) bool {
 				return !strings.Contains(r, "apps/deployments") && !strings.Contains(r, "configmaps")
 			})
-			if diff := cmp.Diff([]string{"get apps/deployments"}, extra); diff != "" {
+			if diff := cmp.Diff([]string{"list configmaps", "get apps/deployments"}, extra); diff != "" {
 				t.Errorf("requests (-want +got)\n%s", diff)
 			}
 		})
@@ -157,6 +161,88 @@ func TestWorkloadsOfSavedPlan(t *testing.T) {
 	}
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNodeControllers tells on either way who may delete the node, unless the node says that it is left alone. What can't be read bars
+// a switch, and no way back.
+func TestNodeControllers(t *testing.T) {
+	const keep = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+	for name, tt := range map[string]struct {
+		annotations map[string]string
+		forbid      bool
+		fail        bool
+		want        []string
+		err         bool
+	}{
+		"warned":     {want: []string{"C008 kube-system/ConfigMap/cluster-autoscaler-status"}},
+		"paused":     {annotations: map[string]string{keep: "true"}},
+		"not paused": {annotations: map[string]string{keep: "false"}, want: []string{"C008 kube-system/ConfigMap/cluster-autoscaler-status"}},
+		"forbidden":  {forbid: true},
+		"away":       {fail: true, err: true},
+	} {
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, back %v", name, back), func(t *testing.T) {
+				m := newMachine(t)
+				e := m.engine(Options{}, nil)
+				if back {
+					if r, err := switchOne(t.Context(), e); err != nil || r.Outcome != Switched {
+						t.Fatalf("%+v, %v", r, err)
+					}
+					e = m.engine(Options{}, nil)
+					e.decide.inverse = func(_ v1alpha1.RunView, _ *v1alpha1.Facts, run string) (*v1alpha1.Plan, error) {
+						made, err := e.decide.build(nil, planGoal())
+						made.Run, made.Restores = run, "r-before"
+						return made, err
+					}
+				}
+				m.api.Put("configmaps", &corev1.ConfigMap{
+					TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"},
+				})
+				var node corev1.Node
+				m.api.Get("nodes", "", worker, &node)
+				maps.Copy(node.Annotations, tt.annotations)
+				m.api.Put("nodes", &node)
+				m.show()
+				if tt.forbid {
+					m.api.Forbid("list configmaps")
+				}
+				if tt.fail {
+					m.api.Before(func(_ string, r *http.Request) error {
+						if strings.Contains(r.URL.Path, "/configmaps") {
+							return errors.New("etcd is away")
+						}
+						return nil
+					})
+				}
+				var p *Prepared
+				var err error
+				if back {
+					p, err = e.PrepareRollback(t.Context(), worker, "")
+				} else {
+					p, err = e.Prepare(t.Context(), worker, v1alpha1.CRIO)
+				}
+				if tt.err && !back {
+					if err == nil || !strings.Contains(err.Error(), "etcd is away") {
+						t.Fatalf("%v", err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				var have []string
+				for _, f := range p.Findings() {
+					have = append(have, f.ID+" "+f.Object)
+				}
+				if diff := cmp.Diff(tt.want, have); diff != "" || p.Blocked() != nil {
+					t.Errorf("blocked %v, findings (-want +have)\n%s", p.Blocked(), diff)
+				}
+				if err := p.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

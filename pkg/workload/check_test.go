@@ -2,6 +2,7 @@ package workload
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,12 +14,16 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// mounting returns a workload with one container that mounts one path of the node.
+// mounting returns a workload with one container that mounts one path of the node, a socket as such.
 func mounting(name, path string, pods ...Placed) Workload {
+	source := &corev1.HostPathVolumeSource{Path: path}
+	if strings.HasSuffix(path, ".sock") {
+		source.Type = new(corev1.HostPathSocket)
+	}
 	return Workload{
 		Object: Object{"apps/v1", "Deployment", "shop", name}, Pods: pods,
 		Spec: corev1.PodSpec{
-			Volumes:    []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}},
+			Volumes:    []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: source}}},
 			Containers: []corev1.Container{{Name: "app", Image: "registry.example.org/app:1", VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}}}},
 		},
 	}

@@ -114,6 +114,7 @@ func (l loader) object() {
 		n := Node{
 			Name: o.Name, RuntimeVersion: o.Status.NodeInfo.ContainerRuntimeVersion, KubeletVersion: o.Status.NodeInfo.KubeletVersion,
 			CRISocket: o.Annotations["kubeadm.alpha.kubernetes.io/cri-socket"], Windows: o.Status.NodeInfo.OperatingSystem == "windows",
+			Labels: Marks(o.Labels), Annotations: Marks(o.Annotations),
 		}
 		for _, a := range o.Status.Addresses {
 			n.Addresses = append(n.Addresses, a.Address)

@@ -21,7 +21,11 @@ type mount struct {
 	// via names the claim that leads to the node's path; empty for a volume of the pod itself.
 	via string
 	// must says that the kubelet refuses the pod when there is nothing of that type at the path.
-	must     bool
+	must bool
+	// creates is what comes to stand at the path on the node where nothing is.
+	creates creates
+	// sub says that it shows a part of its volume.
+	sub      bool
 	readOnly bool
 	// files are the keys of ConfigMaps that it shows.
 	files []file
@@ -34,10 +38,20 @@ type file struct {
 	key string
 }
 
+// creates says what a mount leaves at a path of the node that doesn't exist.
+type creates int
+
+const (
+	nothing creates = iota // the pod waits, or the path is a volume's own business
+	directory
+	emptyFile
+)
+
 // volume is what a pod's volume leads to.
 type volume struct {
 	host, via string
 	must      bool
+	creates   creates
 	files     []file // at is relative
 }
 
@@ -45,7 +59,7 @@ type volume struct {
 func (s *subject) volumeOf(v *corev1.Volume) volume {
 	switch {
 	case v.HostPath != nil:
-		out := volume{host: v.HostPath.Path}
+		out := volume{host: v.HostPath.Path, creates: createdBy(v.HostPath)}
 		if t := v.HostPath.Type; t != nil {
 			out.must = *t == corev1.HostPathSocket || *t == corev1.HostPathFile || *t == corev1.HostPathDirectory
 		}
@@ -66,6 +80,21 @@ func (s *subject) volumeOf(v *corev1.Volume) volume {
 	return volume{}
 }
 
+// createdBy says what is made of a path of the node that doesn't exist: by the kubelet where a type asks for it, by the runtime
+// where there is no type, as it binds nothing but what is there.
+func createdBy(v *corev1.HostPathVolumeSource) creates {
+	if v.Type == nil {
+		return directory
+	}
+	switch *v.Type {
+	case corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate:
+		return directory
+	case corev1.HostPathFileOrCreate:
+		return emptyFile
+	}
+	return nothing
+}
+
 func (s *subject) claimed(name string) volume {
 	pv := s.j.inv.Claims[Key{Namespace: s.w.Object.Namespace, Name: name}]
 	src, ok := s.j.inv.Volumes[pv]
@@ -73,7 +102,7 @@ func (s *subject) claimed(name string) volume {
 	switch {
 	case !ok:
 	case src.HostPath != nil:
-		return volume{host: src.HostPath.Path, via: via}
+		return volume{host: src.HostPath.Path, via: via, creates: createdBy(src.HostPath)}
 	case src.Local != nil:
 		return volume{host: src.Local.Path, via: via}
 	}
@@ -105,12 +134,13 @@ func (c *container) mounted() []mount {
 		if !ok {
 			continue
 		}
-		m := mount{volume: vm.Name, at: path.Clean("/" + vm.MountPath), via: v.via, must: v.must, readOnly: vm.ReadOnly}
+		m := mount{volume: vm.Name, at: path.Clean("/" + vm.MountPath), via: v.via, must: v.must, creates: v.creates, readOnly: vm.ReadOnly}
 		if v.host != "" {
 			m.said = v.host
 			if sub := cmp.Or(vm.SubPath, c.expand(vm.SubPathExpr)); sub != "" {
 				m.said = strings.TrimSuffix(v.host, "/") + "/" + sub
-				m.must = false
+				// The kubelet makes a directory of a part that isn't there, whatever the volume's type.
+				m.must, m.creates, m.sub = false, directory, true
 			}
 			m.host = clean(m.said)
 		}

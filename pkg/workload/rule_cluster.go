@@ -46,6 +46,7 @@ func clusterRules() []rule {
 			"C007", advising, "everything could be read",
 			"What couldn't be read may hide a dependence. The message names what is missing; give the right to list it, or take the risk.",
 		}, nil, unread},
+		nodeRule(),
 	}
 }
 

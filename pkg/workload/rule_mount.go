@@ -52,6 +52,7 @@ func mountRules() []rule {
 			"dockershim.sock, cri-dockerd.sock and the directories beside them exist only while Docker serves the kubelet. Network and monitoring agents mount them by their manifest's old default: take the manifest of a newer release, or name the target's socket. " +
 				"For the directories, and where the pod mounts the target's socket too, it is a warning.",
 		}, shims, nil},
+		socketRule(),
 	}
 }
 

@@ -5,6 +5,8 @@
 package workload
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -81,6 +83,11 @@ type Node struct {
 	ControlPlane bool
 	// Windows says that the node's operating system is Windows.
 	Windows bool
+	// Labels and Annotations are those that Marks keeps.
+	Labels, Annotations map[string]string
+	// MachineAnnotations are those of the Cluster API's Machine that stands for the node, of which Marks keeps them too; empty where it
+	// can't be read.
+	MachineAnnotations map[string]string
 }
 
 // Webhook is one webhook of an admission configuration that is served by a Service of the cluster.
@@ -136,7 +143,12 @@ type Options struct {
 	// From is the runtime that each node has now of those that take part in the move; empty where nothing is known, as for
 	// files. What is on none of them is at most a warning, and a drain of other nodes isn't judged.
 	From map[string]v1alpha1.RuntimeName
+	// EvacuationGrace is how long pods that stay on their node may take to end at most; 0 is the most that they get without a flag.
+	EvacuationGrace time.Duration
 }
+
+// EvacuationGrace is the most that pods that stay on their node get by default, if one of them asks for so much.
+const EvacuationGrace = 2 * time.Minute
 
 // Rule is one thing that is looked at.
 type Rule struct {

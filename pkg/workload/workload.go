@@ -61,7 +61,7 @@ func Rules() []Rule {
 }
 
 func rules() []rule {
-	all := slices.Concat(mountRules(), dockerRules(), logRules(), crioRules(), imageRules(), classRules(), drainRules(), clusterRules())
+	all := slices.Concat(mountRules(), dockerRules(), logRules(), crioRules(), imageRules(), classRules(), drainRules(), stayRules(), clusterRules())
 	slices.SortFunc(all, func(a, b rule) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }

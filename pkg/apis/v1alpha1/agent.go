@@ -50,6 +50,8 @@ type WantedImage struct {
 	Auths []RegistryAuth `json:"auths,omitempty"`
 	// Required: the switch must not go on without it. Otherwise its absence is a warning.
 	Required bool `json:"required"`
+	// Repulled: every container that names it has imagePullPolicy Always, so the kubelet takes what the registry has, whatever is there.
+	Repulled bool `json:"repulled,omitempty"`
 	// For names one pod that needs it, for people.
 	For string `json:"for,omitempty"`
 }

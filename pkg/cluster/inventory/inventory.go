@@ -74,8 +74,9 @@ func Read(ctx context.Context, c Clients, o Options) (*workload.Inventory, error
 	if err := r.all(ctx, append(r.services(services), r.configMaps(o.Namespace, texts))); err != nil {
 		return nil, err
 	}
+	r.machines(ctx)
 	slices.Sort(r.inv.Unread)
-	return r.inv, nil
+	return r.inv, ctx.Err()
 }
 
 // kind is one list of the API server.

@@ -120,6 +120,24 @@ func told(inv *workload.Inventory) []string {
 	return out
 }
 
+// TestVolumeTypes: pods of an older template keep the type that their volume has.
+func TestVolumeTypes(t *testing.T) {
+	s := apitest.New(t)
+	untyped, typed, unset := hostPath("sock", "/run/crio/crio.sock"), hostPath("sock", "/run/crio/crio.sock"), hostPath("sock", "/run/crio/crio.sock")
+	typed.HostPath.Type, unset.HostPath.Type = new(corev1.HostPathSocket), new(corev1.HostPathUnset)
+	s.Put("apps/daemonsets", &appsv1.DaemonSet{ObjectMeta: meta("new"), Spec: appsv1.DaemonSetSpec{Template: template(typed)}})
+	s.Put("apps/daemonsets", &appsv1.DaemonSet{ObjectMeta: meta("same"), Spec: appsv1.DaemonSetSpec{Template: template(unset)}})
+	s.Put("pods", pod("n1", meta("new-1", "apps/v1/DaemonSet/new"), spec(untyped)))
+	s.Put("pods", pod("n1", meta("same-1", "apps/v1/DaemonSet/same"), spec(untyped)))
+	want := []string{
+		"shop/DaemonSet/new c /run/crio/crio.sock /run/crio/crio.sock new-1@n1",
+		"shop/DaemonSet/same c /run/crio/crio.sock same-1@n1",
+	}
+	if diff := cmp.Diff(want, told(read(t, s, Options{}))); diff != "" {
+		t.Errorf("(-want +have)\n%s", diff)
+	}
+}
+
 // TestOwners follows every kind of owner up, and asks for no single object.
 func TestOwners(t *testing.T) {
 	s := apitest.New(t)

@@ -237,7 +237,12 @@ func within(what, pod string) string { return what + " (in " + pod + ")" }
 func (r *reader) signature(e *entry, v *corev1.Volume) string {
 	switch {
 	case v.HostPath != nil:
-		return "host " + v.HostPath.Path
+		// What is made of a path that isn't there depends on the type.
+		kind := corev1.HostPathUnset
+		if t := v.HostPath.Type; t != nil {
+			kind = *t
+		}
+		return "host " + v.HostPath.Path + " " + string(kind)
 	case v.PersistentVolumeClaim != nil:
 		if path := r.onNode(workload.Key{Namespace: e.namespace, Name: v.PersistentVolumeClaim.ClaimName}); path != "" {
 			return "host " + path

@@ -120,7 +120,7 @@ func (r *reader) node(n *corev1.Node) workload.Node {
 		Addresses: addresses,
 		Name:      r.words.one(n.Name), RuntimeVersion: r.words.one(n.Status.NodeInfo.ContainerRuntimeVersion), KubeletVersion: r.words.one(n.Status.NodeInfo.KubeletVersion),
 		CRISocket: r.words.one(n.Annotations[cluster.KubeadmSocketAnnotation]), ControlPlane: cluster.ControlPlane(n),
-		Windows: n.Status.NodeInfo.OperatingSystem == "windows",
+		Windows: n.Status.NodeInfo.OperatingSystem == "windows", Labels: workload.Marks(n.Labels), Annotations: workload.Marks(n.Annotations),
 	}
 }
 
@@ -163,13 +163,14 @@ func (r *reader) services(wanted map[workload.Key]bool) []kind {
 // fewNamespaces is up to how many namespaces are listed one by one.
 const fewNamespaces = 5
 
-// configMaps reads the ConfigMaps that workloads mount or take variables from, and those by which kubeadm configures the cluster.
+// configMaps reads the ConfigMaps that workloads mount or take variables from, those by which kubeadm configures the cluster, and the one
+// that cluster-autoscaler keeps.
 func (r *reader) configMaps(ns string, wanted map[workload.Key]bool) kind {
 	return listed(r, "ConfigMaps", "scripts and settings in them are not looked at", r.c.Kube.CoreV1().ConfigMaps(ns).List, func(l *corev1.ConfigMapList) {
 		for i := range l.Items {
 			c := &l.Items[i]
 			key := workload.Key{Namespace: c.Namespace, Name: c.Name}
-			if wanted[key] || ofKubeadm(key) {
+			if wanted[key] || ofKubeadm(key) || key == workload.AutoscalerStatus && current(c) {
 				r.inv.ConfigMaps[key] = c.Data
 			}
 		}

@@ -189,7 +189,7 @@ func (r *remote) Pull(ctx context.Context, ref string, auth *v1alpha1.RegistryAu
 		return "", fmt.Errorf("rpc error: code = Unknown desc = failed to pull %q: %w", ref, err)
 	}
 	return img.ID, r.call(ctx, func(_ *proc, s *store) error {
-		return r.p.n.act(r.p, "pull "+ref, func() error { s.images = append(s.images, img); return nil })
+		return r.p.n.act(r.p, "pull "+ref, func() error { s.tag(img); return nil })
 	})
 }
 

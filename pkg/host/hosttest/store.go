@@ -66,6 +66,14 @@ func (s *store) collect() {
 	s.sandboxes = slices.DeleteFunc(s.sandboxes, func(b *sandbox) bool { return b.stopped && !b.alive && s.find(b.pod.UID) != nil })
 }
 
+// tag puts an image into the store. A tag that another image had is its own now.
+func (s *store) tag(img v1alpha1.Image) {
+	for i := range s.images {
+		s.images[i].Tags = slices.DeleteFunc(slices.Clone(s.images[i].Tags), func(t string) bool { return slices.Contains(img.Tags, t) })
+	}
+	s.images = append(s.images, img)
+}
+
 func (s *store) living() int {
 	count := 0
 	for _, b := range s.sandboxes {
@@ -157,6 +165,13 @@ func (n *Node) Images(r v1alpha1.RuntimeName, images ...v1alpha1.Image) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.store(r).images = append(n.store(r).images, images...)
+}
+
+// Forget empties a runtime's store of images.
+func (n *Node) Forget(r v1alpha1.RuntimeName) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.store(r).images = nil
 }
 
 // Foreign puts containers into a runtime that Kubernetes does not own.
