@@ -190,10 +190,21 @@ func (p *Pod) gone(ctx context.Context) error {
 		return ErrGone
 	case err != nil:
 		return nil // the API server is away: it isn't known
-	case pod.UID != p.pod.UID, pod.DeletionTimestamp != nil:
+	case pod.UID != p.pod.UID:
 		return ErrGone
-	case pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
-		return fmt.Errorf("%w: %s", ErrGone, pod.Status.Message)
+	}
+	return over(pod)
+}
+
+// over returns ErrGone for a pod that has ended for good, or is about to.
+func over(pod *corev1.Pod) error {
+	switch {
+	case pod.DeletionTimestamp != nil:
+		return ErrGone
+	case pod.Status.Phase == corev1.PodSucceeded:
+		return fmt.Errorf("%w: it ended by itself", ErrGone)
+	case pod.Status.Phase == corev1.PodFailed:
+		return fmt.Errorf("%w: %s", ErrGone, join(pod.Status.Reason, pod.Status.Message))
 	}
 	return nil
 }

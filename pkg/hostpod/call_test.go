@@ -78,6 +78,7 @@ func testPod(t *testing.T, answers ...answer) (*Pod, *scripted, *apitest.Server)
 	api := apitest.New(t)
 	x := &scripted{t: t, answers: answers}
 	object := Build(options("amd64"))
+	object.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	object.UID = "pod-uid"
 	object.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: Container, ContainerID: "docker://1", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	api.Put("pods", object)
@@ -143,6 +144,7 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 	tests := map[string]func(*apitest.Server, *corev1.Pod){
 		"deleted":           func(api *apitest.Server, p *corev1.Pod) { api.Delete("pods", p.Namespace, p.Name) },
 		"past its lifetime": func(api *apitest.Server, p *corev1.Pod) { p.Status.Phase = corev1.PodFailed; api.Put("pods", p) },
+		"ended by itself":   func(api *apitest.Server, p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded; api.Put("pods", p) },
 		"on its way out":    func(api *apitest.Server, p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()); api.Put("pods", p) },
 		"replaced by a stranger": func(api *apitest.Server, p *corev1.Pod) {
 			api.Delete("pods", p.Namespace, p.Name)
@@ -156,6 +158,12 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 			change(api, p.pod.DeepCopy())
 			if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather}); !errors.Is(err, ErrGone) {
 				t.Errorf("got %v", err)
+			}
+			if err := p.WaitRuntime(t.Context(), "cri-o"); !errors.Is(err, ErrGone) {
+				t.Errorf("waiting: %v", err)
+			}
+			if err := (&Canary{p}).Wait(t.Context(), "cri-o"); name != "past its lifetime" && !errors.Is(err, ErrGone) {
+				t.Errorf("waiting for it as a canary: %v", err)
 			}
 		})
 	}

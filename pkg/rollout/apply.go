@@ -51,6 +51,9 @@ func (p *Prepared) apply(ctx context.Context) Result {
 // restore is what the node gives back of the API server's side when it ends the run alone.
 func (p *Prepared) restore() v1alpha1.APIRestore {
 	r := v1alpha1.APIRestore{Uncordon: p.cordoned, Pods: []v1alpha1.PodRef{p.pod.Ref()}}
+	if p.canary != nil {
+		r.Pods = append(r.Pods, p.canary.Ref())
+	}
 	if p.setsKubeadm() {
 		r.KubeadmSocket = p.plan.KubeadmSocketBefore
 	}

@@ -118,6 +118,7 @@ func (p *Prepared) stage(ctx context.Context) error {
 	_, err := p.pod.Call(asking, v1alpha1.Request{
 		Verb: v1alpha1.VerbStage, Run: p.run, By: e.opts.By, Plan: p.plan, Images: images,
 		StageTimeout: e.opts.StageTimeout + max(e.opts.Drain.Timeout, 0) + time.Hour, ConfirmTimeout: e.opts.ConfirmTimeout,
+		Restore: p.restore(),
 	})
 	if err := p.refusal(ctx, err); err != nil {
 		return err

@@ -38,8 +38,10 @@ type machine struct {
 	// runtime is the containerRuntimeVersion that the node has.
 	runtime string
 	pods    int // of ours that are on the node
-	canary  int
-	verbs   []v1alpha1.Verb
+	canary  int // canaries that are on the node
+	// canaries counts those that were started.
+	canaries int
+	verbs    []v1alpha1.Verb
 
 	// What goes wrong.
 	stageFails string // the reason why staging fails
@@ -48,6 +50,7 @@ type machine struct {
 	unproved   bool // the node comes back, its canary never gets Ready
 	unstarted  bool // the runtime that the node has first starts no canary
 	barred     bool // no canary is let in
+	outlived   int  // so many canaries have ended by themselves when they are looked at
 	stuck      bool
 	deadline   time.Duration // of an applied run
 	before     func(v v1alpha1.Verb) error
@@ -263,7 +266,7 @@ func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err err
 			err := &hostpod.AgentError{Node: worker, Code: v1alpha1.CodeBusy, Message: "busy", Response: v1alpha1.Response{Run: &r}}
 			return answer, err
 		}
-		m.run = &v1alpha1.Run{ID: req.Run, Node: worker, From: req.Plan.From.Name, To: req.Plan.To.Name, Phase: v1alpha1.PhaseStaging, By: req.By, Created: time.Now()}
+		m.run = &v1alpha1.Run{Restore: req.Restore, ID: req.Run, Node: worker, From: req.Plan.From.Name, To: req.Plan.To.Name, Phase: v1alpha1.PhaseStaging, By: req.By, Created: time.Now()}
 		m.plan, m.wanted = req.Plan, req.Images
 		return tell()
 	case v1alpha1.VerbWatch:

@@ -63,7 +63,8 @@ func (p *pod) StartCanary(ctx context.Context, _ time.Duration) (canaryPod, erro
 		return nil, errors.New("creating the canary pod: exceeded quota")
 	}
 	p.m.canary++
-	return &canary{m: p.m}, nil
+	p.m.canaries++
+	return &canary{m: p.m, of: p.m.canaries}, nil
 }
 
 func (p *pod) Stop(context.Context) error {
@@ -78,10 +79,18 @@ func (p *pod) Stop(context.Context) error {
 
 type canary struct {
 	m       *machine
+	of      int // which of the run's canaries it is
 	stopped bool
 }
 
+func (c *canary) Ref() v1alpha1.PodRef {
+	return v1alpha1.PodRef{Namespace: "kube-system", Name: "kubectl-runtime-x-canary", UID: fmt.Sprintf("canary-%d", c.of)}
+}
+
 func (c *canary) Wait(ctx context.Context, scheme string) error {
+	if c.of <= c.m.outlived {
+		return fmt.Errorf("the canary pod isn't Ready: %w", hostpod.ErrGone)
+	}
 	if c.m.unstarted && scheme != string(v1alpha1.CRIO) {
 		return errors.New("the canary pod isn't Ready: RunContainerError")
 	}
