@@ -29,6 +29,8 @@ type Pod struct {
 	reached bool
 	// pause is the first wait between two attempts to reach the container.
 	pause time.Duration
+	// patience is how long the pod may not answer before that is told.
+	patience time.Duration
 	// release lets the pod end by itself; nil where nothing keeps it from that.
 	release context.CancelFunc
 }
@@ -54,7 +56,7 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 	if c.Exec == nil {
 		l.Execer = remote{c.Kube, c.REST}
 	}
-	p := &Pod{client: c.Kube, exec: l, image: o.Image, pod: Build(o), pause: 200 * time.Millisecond}
+	p := &Pod{client: c.Kube, exec: l, image: o.Image, pod: Build(o), pause: 200 * time.Millisecond, patience: unheard}
 	if err := p.rehearse(ctx); err != nil {
 		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Err: err}
 	}

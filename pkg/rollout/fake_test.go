@@ -62,6 +62,13 @@ type machine struct {
 	rolling    bool // the node is going back by itself
 	tidies     bool // going back, the node deletes our pods
 	ours       []*pod
+	// The host pod through which the question of this number is asked is lost, and with losesAll every one behind it.
+	loses    error
+	losesAt  int
+	losesAll bool
+	asked    int
+	// endsWaiting: the first host pod ends while it is waited for under the new runtime.
+	endsWaiting bool
 }
 
 func newMachine(t *testing.T) *machine {

@@ -25,11 +25,23 @@ type pod struct {
 	uid     string
 	stopped bool
 	gone    bool
+	lost    error // what it answers with, since it was lost
+	deaf    int   // so often does it answer with hostpod.ErrUnheard
 }
 
 func (p *pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
 	if p.gone {
 		return v1alpha1.Response{}, hostpod.ErrGone
+	}
+	p.m.mu.Lock()
+	p.m.asked++
+	if err := p.m.loses; err != nil && (p.m.asked == p.m.losesAt || p.m.losesAll && p.m.asked > p.m.losesAt) {
+		p.lost, p.deaf = err, 2
+	}
+	p.m.mu.Unlock()
+	if p.lost != nil && (!errors.Is(p.lost, hostpod.ErrUnheard) || p.deaf > 0) {
+		p.deaf--
+		return v1alpha1.Response{}, p.lost
 	}
 	if p.stopped {
 		p.m.t.Errorf("%s was asked through a pod that was stopped", req.Verb)
@@ -46,6 +58,10 @@ func (p *pod) Image() hostpod.Image {
 }
 
 func (p *pod) WaitRuntime(ctx context.Context, scheme string) error {
+	if p.m.endsWaiting && p.uid == "pod-0" {
+		p.gone = true
+		return fmt.Errorf("the pod doesn't run under %s: %w", scheme, hostpod.ErrGone)
+	}
 	if !strings.HasPrefix(p.m.runtime, scheme+"://") {
 		<-ctx.Done()
 		return context.Cause(ctx)
