@@ -10,13 +10,18 @@ import (
 	"time"
 )
 
-// canary answers requests for one path with 200 until it is told to end. It proves that the network of its pod carries probes.
+// errTold has a canary that was told to end started again where its pod goes on, as under another runtime.
+var errTold = errors.New("told to end")
+
+// canary answers requests for one path with 200 until it is told to end, or its time is over: whoever started it may be gone. It
+// proves that the network of its pod carries probes.
 func canary(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("canary", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	listen := flags.String("listen", "", "address")
 	path := flags.String("path", "", "what is answered")
-	if err := flags.Parse(args); err != nil || *listen == "" || *path == "" || flags.NArg() > 0 {
+	life := flags.Duration("for", 0, "how long")
+	if err := flags.Parse(args); err != nil || *listen == "" || *path == "" || *life <= 0 || flags.NArg() > 0 {
 		return errUsage
 	}
 	server := &http.Server{
@@ -29,12 +34,17 @@ func canary(ctx context.Context, args []string) error {
 			_, _ = io.WriteString(w, "ok\n")
 		}),
 	}
+	timed, cancel := context.WithTimeout(ctx, *life)
+	defer cancel()
 	go func() {
-		<-ctx.Done()
+		<-timed.Done()
 		_ = server.Close() // a probe under way may fail: the pod ends
 	}()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("listening on %s: %w", *listen, err)
+	}
+	if ctx.Err() != nil {
+		return errTold
 	}
 	return nil
 }

@@ -24,7 +24,8 @@ import (
 const usage = `usage: runtime-agent                              answer the request on standard input
        runtime-agent run stage|apply|rollback RUN   be that unit
        runtime-agent recover | early                be that unit
-       runtime-agent canary --listen :PORT --path P answer 200 there`
+       runtime-agent canary --listen :PORT --path P --for TIME
+                                                    answer 200 there for that time`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

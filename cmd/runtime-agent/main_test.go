@@ -66,7 +66,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"run"}, {"run", "stage"}, {"run", "nothing", "r-00000001"}, {"recover", "x"}, {"help"}, {"canary"}, {"canary", "--listen"}, {"canary", "--listen", ":0"}, {"canary", "--port", "1"}} {
+	for _, args := range [][]string{{"run"}, {"run", "stage"}, {"run", "nothing", "r-00000001"}, {"recover", "x"}, {"help"}, {"canary"}, {"canary", "--listen"}, {"canary", "--listen", ":0"}, {"canary", "--listen", ":0", "--path", "/mine"}, {"canary", "--port", "1"}} {
 		if err := run(t.Context(), args, nil, nil); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -84,7 +84,9 @@ func TestCanary(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"canary", "--listen", address, "--path", "/mine"}, nil, nil) }()
+	go func() {
+		done <- run(ctx, []string{"canary", "--listen", address, "--path", "/mine", "--for", "1m"}, nil, nil)
+	}()
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		a, err := http.Get("http://" + address + "/mine")
 		if err == nil {
@@ -107,7 +109,11 @@ func TestCanary(t *testing.T) {
 		t.Errorf("answered %s for somebody else", a.Status)
 	}
 	cancel()
-	if err := <-done; err != nil {
+	if err := <-done; !errors.Is(err, errTold) {
+		t.Errorf("told to end it returned %v: its pod would not be started again", err)
+	}
+	// Nobody tells it: its time is over, and its pod ends for good.
+	if err := run(t.Context(), []string{"canary", "--listen", address, "--path", "/mine", "--for", "50ms"}, nil, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -44,7 +44,7 @@ type Options struct {
 	Node      *corev1.Node
 	Image     Image
 	Purpose   Purpose
-	// Lifetime ends a pod that everybody forgot.
+	// Lifetime ends a pod whatever happens. One that nobody speaks to ends long before.
 	Lifetime time.Duration
 	// Suffix makes the name one of its own.
 	Suffix string
@@ -74,9 +74,9 @@ func Build(o Options) *corev1.Pod {
 			HostPID:     true,
 			HostIPC:     true,
 			HostNetwork: true,
-			// Always: after the node's runtime was replaced the kubelet starts it again under the new one, and no
-			// admission is needed for that.
-			RestartPolicy:                 corev1.RestartPolicyAlways,
+			// After the node's runtime was exchanged, a crash or a reboot the kubelet starts it again, and no admission is
+			// needed for that; after a silence, which ends it with 0, the kubelet doesn't.
+			RestartPolicy:                 corev1.RestartPolicyOnFailure,
 			DNSPolicy:                     corev1.DNSDefault,
 			PriorityClassName:             "system-node-critical",
 			TerminationGracePeriodSeconds: new(int64(1)),
@@ -88,7 +88,7 @@ func Build(o Options) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"sleep", "2147483647"},
+				Command:         []string{"/bin/sh", "-c", watchdog(heardDir, silenceTick, Silence)},
 				Env:             []corev1.EnvVar{{Name: "PATH", Value: path}},
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true),
@@ -97,7 +97,11 @@ func Build(o Options) *corev1.Pod {
 					RunAsGroup:   new(int64(0)),
 					RunAsNonRoot: new(false),
 				},
+				VolumeMounts: []corev1.VolumeMount{{Name: heardVolume, MountPath: heardDir}},
 			}},
+			Volumes: []corev1.Volume{{Name: heardVolume, VolumeSource: corev1.VolumeSource{
+				EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory},
+			}}},
 		},
 	}
 	for _, dir := range hostDirs(o.Node.Status.NodeInfo.Architecture) {

@@ -38,25 +38,29 @@ func wantHost() *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: "worker-1", HostPID: true, HostIPC: true, HostNetwork: true,
-			RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: corev1.DNSDefault,
+			RestartPolicy: corev1.RestartPolicyOnFailure, DNSPolicy: corev1.DNSDefault,
 			PriorityClassName: "system-node-critical", TerminationGracePeriodSeconds: new(int64(1)), ActiveDeadlineSeconds: new(int64(600)),
 			AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command: []string{"sleep", "2147483647"},
+				Command: []string{"/bin/sh", "-c", watchdog("/heard", 5*time.Second, 3*time.Minute)},
 				Env:     []corev1.EnvVar{{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true), RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)), RunAsNonRoot: new(false),
 				},
 				VolumeMounts: []corev1.VolumeMount{
+					{Name: "heard", MountPath: "/heard"},
 					{Name: "host-usr", MountPath: "/usr", ReadOnly: true},
 					{Name: "host-bin", MountPath: "/bin", ReadOnly: true},
 					{Name: "host-sbin", MountPath: "/sbin", ReadOnly: true},
 					{Name: "host-lib", MountPath: "/lib", ReadOnly: true},
 				},
 			}},
-			Volumes: []corev1.Volume{hostPath("host-usr", "/usr"), hostPath("host-bin", "/bin"), hostPath("host-sbin", "/sbin"), hostPath("host-lib", "/lib")},
+			Volumes: []corev1.Volume{
+				{Name: "heard", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+				hostPath("host-usr", "/usr"), hostPath("host-bin", "/bin"), hostPath("host-sbin", "/sbin"), hostPath("host-lib", "/lib"),
+			},
 		},
 	}
 }
@@ -118,14 +122,14 @@ func TestBuildCanary(t *testing.T) {
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: host.Name, UID: "host-uid", Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{
-			NodeName: "worker-1", RestartPolicy: corev1.RestartPolicyAlways,
+			NodeName: "worker-1", RestartPolicy: corev1.RestartPolicyOnFailure,
 			TerminationGracePeriodSeconds: new(int64(1)), ActiveDeadlineSeconds: new(int64(300)),
 			AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
 			Tolerations:     []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			SecurityContext: &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command:      []string{"/agents/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt"},
+				Command:      []string{"/agents/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt", "--for", "3m0s"},
 				VolumeMounts: []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/kubectl-runtime-worker-1-canary-9q4zt", Port: intstr.FromInt32(8080)}},

@@ -7,19 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
-
-// ErrGone says that the pod doesn't exist any more, or has ended for good: another one must be started to reach the
-// node.
-var ErrGone = errors.New("the pod on the node is gone")
 
 // AgentError is an answer of the agent that says that the verb failed.
 type AgentError struct {
@@ -35,15 +28,27 @@ func (e *AgentError) Error() string {
 	return fmt.Sprintf("the agent on node %s answered to %s: %s", e.Node, e.Verb, e.Message)
 }
 
-// How long one attempt may take before the connection counts as dead. They bound attempts, not the work: ctx does that.
+// How long one attempt may take before the connection counts as dead. They bound attempts, not the work: ctx does that, and an
+// attempt that is cut off goes on at the node, where the next one finds what it did.
 const (
-	shortCall = 20 * time.Second
-	longCall  = 2 * time.Minute
+	shortCall = 20 * time.Second // a question that only starts something, or asks
+	longCall  = 2 * time.Minute  // one that is answered when the work is done
 )
+
+// limitOf bounds one attempt to ask the agent.
+func limitOf(req v1alpha1.Request) time.Duration {
+	switch req.Verb {
+	case v1alpha1.VerbGather, v1alpha1.VerbDiscard, v1alpha1.VerbFinish:
+		return longCall
+	case v1alpha1.VerbWatch:
+		return req.Wait + shortCall/2
+	}
+	return shortCall
+}
 
 // Call asks the agent and returns its answer. It asks again after everything that leaves open whether the question
 // arrived — the container being started again under another runtime, an API server that is away — until ctx ends or the
-// pod is gone (ErrGone), so a verb that starts something may find that it did so already. An answer that carries an
+// pod is lost (ErrGone, ErrMute, ErrUnheard), so a verb that starts something may find that it did so already. An answer that carries an
 // error is an *AgentError.
 func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
 	req.Node = p.Node()
@@ -52,10 +57,7 @@ func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response
 		answer, err = p.ask(ctx, req)
 		return err
 	}
-	limit := longCall
-	if req.Verb == v1alpha1.VerbWatch {
-		limit = req.Wait + shortCall
-	}
+	limit := limitOf(req)
 	err := p.retry(ctx, limit, ask)
 	var failed *CommandError
 	if errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127) && p.agent.SHA256 != "" {
@@ -120,9 +122,10 @@ type unreadableError struct{ err error }
 func (e *unreadableError) Error() string { return e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// retry calls attempt until it succeeds or fails in a way that is an answer. One attempt is bounded by limit.
+// retry calls attempt until it succeeds or fails in a way that is an answer, or until the pod counts as lost. One attempt is
+// bounded by limit.
 func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(context.Context) error) error {
-	pause, unstarted := p.pause, 0
+	pause, row := p.pause, failures{pod: p}
 	for {
 		bounded, cancel := context.WithTimeout(ctx, limit)
 		err := attempt(bounded)
@@ -133,15 +136,8 @@ func (p *Pod) retry(ctx context.Context, limit time.Duration, attempt func(conte
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
-		if mayBeGone(err) {
-			if gone := p.gone(ctx); gone != nil {
-				return gone
-			}
-		}
-		if unstarted++; !notStarted(err.Error()) {
-			unstarted = 0
-		} else if unstarted == unstartedLimit {
-			return fmt.Errorf("%w: nothing can be started in it any more: %w", ErrGone, err)
+		if lost := row.add(ctx, err); lost != nil {
+			return lost
 		}
 		select {
 		case <-ctx.Done():
@@ -163,36 +159,3 @@ func final(err error) bool {
 }
 
 func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
-
-// mayBeGone tells failures that can come from a pod that is gone from those of a network that is away.
-func mayBeGone(err error) bool {
-	return apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsInternalError(err) || strings.Contains(err.Error(), "not found") ||
-		strings.Contains(err.Error(), "completed pod")
-}
-
-// unstartedLimit is how often in a row a runtime may fail to start anything in our container until that counts as lost:
-// one that lost its cgroup runs on, and lets nobody in.
-const unstartedLimit = 6
-
-// notStarted reports whether a runtime failed to start a command in a container: nothing of it ran.
-func notStarted(message string) bool {
-	return strings.Contains(message, "unable to start container process") || strings.Contains(message, "OCI runtime exec failed")
-}
-
-// gone returns ErrGone when the API server says that our pod doesn't exist or has ended.
-func (p *Pod) gone(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shortCall)
-	defer cancel()
-	pod, err := p.client.CoreV1().Pods(p.pod.Namespace).Get(ctx, p.pod.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return ErrGone
-	case err != nil:
-		return nil // the API server is away: it isn't known
-	case pod.UID != p.pod.UID, pod.DeletionTimestamp != nil:
-		return ErrGone
-	case pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
-		return fmt.Errorf("%w: %s", ErrGone, pod.Status.Message)
-	}
-	return nil
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -78,12 +79,13 @@ func testPod(t *testing.T, answers ...answer) (*Pod, *scripted, *apitest.Server)
 	api := apitest.New(t)
 	x := &scripted{t: t, answers: answers}
 	object := Build(options("amd64"))
+	object.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	object.UID = "pod-uid"
 	object.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: Container, ContainerID: "docker://1", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	api.Put("pods", object)
 	var stored corev1.Pod
 	api.Get("pods", object.Namespace, object.Name, &stored)
-	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, carried: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond}
+	p := &Pod{client: api.Client(), exec: x, pod: &stored, agent: agentbin.Agent{SHA256: "abc"}, carried: agentbin.Agent{SHA256: "abc"}, pause: time.Millisecond, patience: unheard}
 	t.Cleanup(func() {
 		if len(x.answers) > 0 {
 			t.Errorf("%d commands were not run", len(x.answers))
@@ -143,6 +145,7 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 	tests := map[string]func(*apitest.Server, *corev1.Pod){
 		"deleted":           func(api *apitest.Server, p *corev1.Pod) { api.Delete("pods", p.Namespace, p.Name) },
 		"past its lifetime": func(api *apitest.Server, p *corev1.Pod) { p.Status.Phase = corev1.PodFailed; api.Put("pods", p) },
+		"ended by itself":   func(api *apitest.Server, p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded; api.Put("pods", p) },
 		"on its way out":    func(api *apitest.Server, p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()); api.Put("pods", p) },
 		"replaced by a stranger": func(api *apitest.Server, p *corev1.Pod) {
 			api.Delete("pods", p.Namespace, p.Name)
@@ -156,6 +159,12 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 			change(api, p.pod.DeepCopy())
 			if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather}); !errors.Is(err, ErrGone) {
 				t.Errorf("got %v", err)
+			}
+			if err := p.WaitRuntime(t.Context(), "cri-o"); !errors.Is(err, ErrGone) {
+				t.Errorf("waiting: %v", err)
+			}
+			if err := (&Canary{p}).Wait(t.Context(), "cri-o"); name != "past its lifetime" && !errors.Is(err, ErrGone) {
+				t.Errorf("waiting for it as a canary: %v", err)
 			}
 		})
 	}
@@ -181,22 +190,80 @@ func (hanging) Exec(ctx context.Context, _, _, _ string, _ []string, _ io.Reader
 // noCgroup is how a runtime fails to start a command in a container that lost its cgroup.
 const noCgroup = "exec failed: unable to start container process: error adding pid 1 to cgroups: no such file or directory"
 
-// TestCallIntoAPodThatLetsNobodyIn: a few failures to start a command may pass; a row of them counts as the pod's end.
+// TestCallIntoAPodThatLetsNobodyIn: a few failures to start a command may pass; more of them count as the pod's loss, whatever else
+// fails in between.
 func TestCallIntoAPodThatLetsNobodyIn(t *testing.T) {
-	for name, code := range map[string]int{"CRI-O": 255, "Docker": 126} {
+	facts := v1alpha1.Response{APIVersion: v1alpha1.APIVersion, Facts: &v1alpha1.Facts{Node: "worker-1"}}
+	barred := exit(126, noCgroup)
+	reset := broken(errors.New("read: connection reset by peer"))
+	for name, tt := range map[string]struct {
+		answers []answer
+		mute    bool
+	}{
+		"a few times":                {answers: append(slices.Repeat([]answer{barred}, unstartedLimit-1), say(facts))},
+		"always, by CRI-O":           {answers: slices.Repeat([]answer{exit(255, noCgroup)}, unstartedLimit), mute: true},
+		"always, by Docker":          {answers: slices.Repeat([]answer{barred}, unstartedLimit), mute: true},
+		"always, by crun":            {answers: slices.Repeat([]answer{exit(126, "openat2 /sys/fs/cgroup/x/cgroup.procs: no such file or directory")}, unstartedLimit), mute: true},
+		"with others in between":     {answers: append(slices.Repeat([]answer{barred, reset}, unstartedLimit-1), barred), mute: true},
+		"others only, for no time":   {answers: append(slices.Repeat([]answer{reset}, 3*unstartedLimit), say(facts))},
+		"cut streams, then one more": {answers: append(slices.Repeat([]answer{ok, barred}, unstartedLimit-1), say(facts))},
+	} {
 		t.Run(name, func(t *testing.T) {
-			row := slices.Repeat([]answer{exit(code, noCgroup)}, unstartedLimit)
-			facts := v1alpha1.Response{APIVersion: v1alpha1.APIVersion, Facts: &v1alpha1.Facts{Node: "worker-1"}}
-			p, _, _ := testPod(t, append(slices.Clone(row[1:]), say(facts))...)
+			p, _, _ := testPod(t, tt.answers...)
 			got, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather})
-			if diff := cmp.Diff(facts, got); diff != "" || err != nil {
-				t.Errorf("after a few: %v (-want +got):\n%s", err, diff)
-			}
-			p, _, _ = testPod(t, row...)
-			if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather}); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "cgroups") {
-				t.Errorf("after a row: %v", err)
+			if tt.mute && !errors.Is(err, ErrMute) || !tt.mute && (err != nil || !cmp.Equal(facts, got)) {
+				t.Errorf("%v, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestCallOfAPodThatDoesNotAnswer: it is told when the API server answers all the while, and only then.
+func TestCallOfAPodThatDoesNotAnswer(t *testing.T) {
+	const patience = 60 * time.Millisecond
+	for name, away := range map[string]bool{"the API server answers": false, "the API server is away": true} {
+		t.Run(name, func(t *testing.T) {
+			p, x, api := testPod(t)
+			p.patience = patience
+			p.exec = failing{errors.New("error dialing backend: EOF")}
+			began := time.Now()
+			api.Before(func(string, *http.Request) error {
+				if away && time.Since(began) < 4*patience {
+					return errors.New("etcd is away")
+				}
+				return nil
+			})
+			_, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbConfirm})
+			took := time.Since(began)
+			if !errors.Is(err, ErrUnheard) || !strings.Contains(err.Error(), "dialing backend") || len(x.argv) > 0 {
+				t.Errorf("got %v", err)
+			}
+			if took < patience || away && took < 5*patience-20*time.Millisecond {
+				t.Errorf("after %s", took)
+			}
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Exec(context.Context, string, string, string, []string, io.Reader, io.Writer, io.Writer) error {
+	return f.err
+}
+
+// TestLimits: what only starts or asks is asked again within seconds; what works while it is asked, and the one that waits for news,
+// have their time.
+func TestLimits(t *testing.T) {
+	for _, verb := range []v1alpha1.Verb{v1alpha1.VerbStage, v1alpha1.VerbApply, v1alpha1.VerbConfirm, v1alpha1.VerbRollback, v1alpha1.VerbShow} {
+		if got := limitOf(v1alpha1.Request{Verb: verb}); got > 20*time.Second {
+			t.Errorf("%s: %s", verb, got)
+		}
+	}
+	if got := limitOf(v1alpha1.Request{Verb: v1alpha1.VerbWatch, Wait: 20 * time.Second}); got != 30*time.Second {
+		t.Errorf("watch: %s", got)
+	}
+	if got := limitOf(v1alpha1.Request{Verb: v1alpha1.VerbGather}); got != longCall || longCall > Silence-keepAlive {
+		t.Errorf("gather: %s", got)
 	}
 }
 

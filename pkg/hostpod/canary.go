@@ -24,7 +24,7 @@ type CanaryOptions struct {
 
 // BuildCanary returns the pod that proves what a pod in the host's network can't: that the runtime gives pods a
 // network, and that the kubelet's probes reach them through it. It has no privileges; the agent, whose directory is
-// mounted read-only, is all it runs.
+// mounted read-only, is all it runs, and it ends after a while: whoever needs it for longer starts another.
 func BuildCanary(o CanaryOptions) *corev1.Pod {
 	node := o.Host.Spec.NodeName
 	name := Name(node, ComponentCanary, o.Suffix)
@@ -45,8 +45,9 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: node,
-			// It ends with the old runtime and comes again with the new one, as all pods do that a drain leaves.
-			RestartPolicy:                 corev1.RestartPolicyAlways,
+			// It ends with the old runtime and comes again with the new one, as all pods do that a drain leaves. At the end of
+			// its own time it ends with 0, and stays so.
+			RestartPolicy:                 corev1.RestartPolicyOnFailure,
 			TerminationGracePeriodSeconds: new(int64(1)),
 			ActiveDeadlineSeconds:         new(int64(o.Lifetime / time.Second)),
 			AutomountServiceAccountToken:  new(false),
@@ -57,7 +58,7 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/agents/" + o.Agent, "canary", "--listen", ":8080", "--path", path},
+				Command:         []string{"/agents/" + o.Agent, "canary", "--listen", ":8080", "--path", path, "--for", Silence.String()},
 				VolumeMounts:    []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(CanaryPort)}},

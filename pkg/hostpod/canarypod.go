@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // Canary is the proof that pods with a network work on the node.
@@ -26,8 +28,8 @@ func (p *Pod) StartCanary(ctx context.Context, lifetime time.Duration) (*Canary,
 	return &Canary{c}, nil
 }
 
-// Wait waits until the canary is Ready under the runtime of that name. One that can't become so is an error; the caller may start
-// another.
+// Wait waits until the canary is Ready under the runtime of that name. One that can't become so is an error, ErrGone where it
+// has ended by itself or was deleted; the caller may start another.
 func (c *Canary) Wait(ctx context.Context, scheme string) error {
 	pod, err := c.pod.await(ctx, func(pod *corev1.Pod) (bool, error) { return readyUnder(pod, scheme) })
 	if pod != nil {
@@ -44,10 +46,7 @@ func (c *Canary) Wait(ctx context.Context, scheme string) error {
 }
 
 // Ref names the canary's pod for good.
-func (c *Canary) Ref() string { return c.pod.pod.Namespace + "/" + c.pod.pod.Name }
-
-// UID is that of the canary's pod.
-func (c *Canary) UID() string { return string(c.pod.pod.UID) }
+func (c *Canary) Ref() v1alpha1.PodRef { return c.pod.Ref() }
 
 // Stop deletes the canary and waits until it is gone.
 func (c *Canary) Stop(ctx context.Context) error { return c.pod.Stop(ctx) }

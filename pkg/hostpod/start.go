@@ -31,6 +31,10 @@ type Pod struct {
 	reached bool
 	// pause is the first wait between two attempts to reach the container.
 	pause time.Duration
+	// patience is how long the pod may not answer before that is told.
+	patience time.Duration
+	// release lets the pod end by itself; nil where nothing keeps it from that.
+	release context.CancelFunc
 }
 
 // Client is what the package needs of a connection.
@@ -45,15 +49,16 @@ type Client struct {
 const StartTimeout = time.Minute
 
 // Start creates the pod on the node and waits until it runs. A pod that doesn't is deleted again, and the error says
-// why. Nothing is created that admission would change: the server is asked first, with a dry run of exactly this pod.
+// why. One that does is kept alive until Stop; when nobody is there to do either, it ends by itself. Nothing is created that admission would change: the server is asked first, with a dry run of exactly this pod.
 func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 	if o.Suffix == "" {
 		o.Suffix = rand.String(5)
 	}
-	p := &Pod{client: c.Kube, exec: c.Exec, image: o.Image, pod: Build(o), pause: 200 * time.Millisecond}
-	if p.exec == nil {
-		p.exec = remote{c.Kube, c.REST}
+	l := &line{Execer: c.Exec}
+	if c.Exec == nil {
+		l.Execer = remote{c.Kube, c.REST}
 	}
+	p := &Pod{client: c.Kube, exec: l, image: o.Image, pod: Build(o), pause: 200 * time.Millisecond, patience: unheard}
 	if err := p.rehearse(ctx); err != nil {
 		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Err: err}
 	}
@@ -71,7 +76,16 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 	if err != nil {
 		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
 	}
+	p.hold(ctx, l)
 	return p, nil
+}
+
+// hold keeps the pod alive until Stop, whatever becomes of ctx.
+func (p *Pod) hold(ctx context.Context, l *line) {
+	l.spoke = time.Now()
+	held, release := context.WithCancel(context.WithoutCancel(ctx))
+	p.release = release
+	go l.keep(held, p.pod)
 }
 
 // create makes a pod. The request isn't cut off when ctx ends; should its answer be lost all the same, the pod is

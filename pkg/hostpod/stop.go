@@ -21,11 +21,17 @@ const (
 	forceTimeout = 10 * time.Second
 )
 
-// Stop deletes the pod and waits until it is gone. What is gone already is no error.
-func (p *Pod) Stop(ctx context.Context) error { return remove(ctx, p.client, p.Ref()) }
+// Stop deletes the pod and waits until it is gone. What is gone already is no error. A pod that can't be deleted isn't
+// spoken to any more, and ends by itself.
+func (p *Pod) Stop(ctx context.Context) error {
+	if p.release != nil {
+		p.release()
+	}
+	return remove(ctx, p.client, p.Ref())
+}
 
 // remove deletes a pod by its UID: another pod of that name is not ours. A pod whose kubelet doesn't answer is taken
-// out of the API; its process ends with the node's runtime or by its deadline.
+// out of the API; its process ends with the node's runtime or by its own silence.
 func remove(ctx context.Context, client kubernetes.Interface, r v1alpha1.PodRef) error {
 	for _, step := range []struct {
 		grace   int64

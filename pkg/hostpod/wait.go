@@ -115,10 +115,11 @@ func (p *Pod) await(ctx context.Context, done func(*corev1.Pod) (bool, error)) (
 	return last, err
 }
 
-// WaitRuntime waits until the pod's container runs under the runtime of that name: its ID says which that is.
+// WaitRuntime waits until the pod's container runs under the runtime of that name: its ID says which that is. A pod that
+// has ended for good is ErrGone.
 func (p *Pod) WaitRuntime(ctx context.Context, scheme string) error {
 	_, err := p.await(ctx, func(pod *corev1.Pod) (bool, error) {
-		return running(pod) && strings.HasPrefix(statusOf(pod).ContainerID, scheme+"://"), nil
+		return running(pod) && strings.HasPrefix(statusOf(pod).ContainerID, scheme+"://"), over(pod)
 	})
 	if err != nil {
 		return fmt.Errorf("the pod %s doesn't run under %s: %w", p.pod.Name, scheme, err)
@@ -148,11 +149,11 @@ func running(pod *corev1.Pod) bool {
 
 // hopeless is why a pod will never run.
 func hopeless(pod *corev1.Pod) error {
-	if pod.DeletionTimestamp != nil {
-		return ErrGone
-	}
-	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+	if pod.Status.Phase == corev1.PodFailed {
 		return fmt.Errorf("the node refused it: %s", cmp.Or(join(pod.Status.Reason, pod.Status.Message), "no reason given"))
+	}
+	if err := over(pod); err != nil {
+		return err
 	}
 	s := statusOf(pod)
 	if s == nil {

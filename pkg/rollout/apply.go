@@ -27,7 +27,8 @@ func (p *Prepared) apply(ctx context.Context) Result {
 		return p.giveUp(ctx, interruption(ctx))
 	}
 	p.told = true
-	_, err := p.ask(live, v1alpha1.Request{
+	p.pod.away.Store(true)
+	_, err := p.pod.Call(live, v1alpha1.Request{
 		Verb: v1alpha1.VerbApply, Run: p.run, By: e.opts.By, ConfirmTimeout: e.opts.ConfirmTimeout, Restore: p.restore(),
 	})
 	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok {
@@ -51,6 +52,9 @@ func (p *Prepared) apply(ctx context.Context) Result {
 // restore is what the node gives back of the API server's side when it ends the run alone.
 func (p *Prepared) restore() v1alpha1.APIRestore {
 	r := v1alpha1.APIRestore{Uncordon: p.cordoned, Pods: []v1alpha1.PodRef{p.pod.Ref()}}
+	if p.canary != nil {
+		r.Pods = append(r.Pods, p.canary.Ref())
+	}
 	if p.setsKubeadm() {
 		r.KubeadmSocket = p.plan.KubeadmSocketBefore
 	}
@@ -59,7 +63,7 @@ func (p *Prepared) restore() v1alpha1.APIRestore {
 
 // begun asks the node whether our run went beyond its staging.
 func (p *Prepared) begun(ctx context.Context) (*v1alpha1.Run, bool, error) {
-	answer, err := p.ask(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq})
+	answer, err := p.pod.Call(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq})
 	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok && answered.Code == v1alpha1.CodeUnknown {
 		return nil, false, nil
 	}
@@ -80,6 +84,7 @@ func (p *Prepared) begun(ctx context.Context) (*v1alpha1.Run, bool, error) {
 func (p *Prepared) seeThrough(ctx context.Context) Result {
 	live, cancel := p.e.outlive(ctx, p.patience())
 	defer cancel()
+	p.pod.away.Store(true)
 	if p.back {
 		return p.takeBack(ctx, live, nil)
 	}
@@ -115,8 +120,9 @@ func (p *Prepared) follow(ctx, live context.Context) Result {
 		}
 		return p.takeBack(ctx, live, err)
 	}
+	p.pod.away.Store(false)
 	p.step(stepConfirm, "confirming")
-	answer, err := p.ask(live, v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: p.run, By: p.e.opts.By})
+	answer, err := p.pod.Call(live, v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: p.run, By: p.e.opts.By})
 	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok {
 		// The deadline was faster, or somebody took it back: exactly one of us wins.
 		return p.conclude(ctx, live, answered)
@@ -137,11 +143,12 @@ func (p *Prepared) takeBack(ctx, live context.Context, why error) Result {
 	} else {
 		p.step(stepApply, "taking the node back")
 	}
+	p.pod.away.Store(true)
 	request := v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: p.run, By: p.e.opts.By}
 	if why != nil {
 		request.Reason = why.Error()
 	}
-	_, err := p.ask(live, request)
+	_, err := p.pod.Call(live, request)
 	// An answer other than yes means that the run has moved on; where to is seen below.
 	if _, answered := errors.AsType[*hostpod.AgentError](err); err != nil && !answered {
 		return p.lostSight(ctx, errors.Join(why, err))
@@ -157,6 +164,7 @@ func (p *Prepared) conclude(ctx, live context.Context, why error) Result {
 	if err != nil {
 		return p.lostSight(ctx, errors.Join(why, err))
 	}
+	p.pod.away.Store(false)
 	if asked := p.back && run.Phase == v1alpha1.PhaseRolledBack; why == nil && !asked {
 		why = &RunError{Run: *run}
 	} else if why != nil && run.Reason != "" {

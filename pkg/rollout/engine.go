@@ -41,6 +41,7 @@ type hostPod interface {
 
 // canaryPod is the proof that pods with a network work.
 type canaryPod interface {
+	Ref() v1alpha1.PodRef
 	// Wait waits until it is Ready under the runtime whose name starts its container's ID.
 	Wait(ctx context.Context, scheme string) error
 	Stop(ctx context.Context) error

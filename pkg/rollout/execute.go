@@ -118,6 +118,7 @@ func (p *Prepared) stage(ctx context.Context) error {
 	_, err := p.pod.Call(asking, v1alpha1.Request{
 		Verb: v1alpha1.VerbStage, Run: p.run, By: e.opts.By, Plan: p.plan, Images: images,
 		StageTimeout: e.opts.StageTimeout + max(e.opts.Drain.Timeout, 0) + time.Hour, ConfirmTimeout: e.opts.ConfirmTimeout,
+		Restore: p.restore(),
 	})
 	if err := p.refusal(ctx, err); err != nil {
 		return err
@@ -168,7 +169,8 @@ func (p *Prepared) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	defer p.attend(ctx)()
+	attended, leave := p.attend(ctx)
+	defer leave()
 	if err := p.quorum(ctx); err != nil {
 		return err
 	}
@@ -176,7 +178,7 @@ func (p *Prepared) empty(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := drain.Run(ctx, func(text string) { p.detail(stepDrain, "%s", text) }); err != nil {
+	if err := drain.Run(attended, func(text string) { p.detail(stepDrain, "%s", text) }); err != nil {
 		return err
 	}
 	e.say(Event{Node: p.node.Name, Run: p.run, Step: stepDrain, Of: steps, Text: fmt.Sprintf("drained %d pods", len(drain.Pods)), Took: time.Since(began)})
@@ -187,17 +189,21 @@ func (p *Prepared) empty(ctx context.Context) error {
 // given up by the node.
 const attendPause = 20 * time.Second
 
-// attend tells the node what we have taken of the API server's side, and that we are there, until stop is called.
-func (p *Prepared) attend(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// attend tells the node what we have taken of the API server's side, and that we are there, until leave is called. The context it
+// returns ends when that is in vain: the node is out of reach, or has given the run up.
+func (p *Prepared) attend(ctx context.Context) (attended context.Context, leave func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
-	request := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Restore: p.restore()}
 	go func() {
 		defer close(done)
 		for {
-			bounded, cancel := context.WithTimeout(ctx, attendPause)
-			_, _ = p.pod.Call(bounded, request) // the next one will do as well
-			cancel()
+			// Through another host pod the node has another one to delete.
+			request := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Restore: p.restore()}
+			answer, err := p.pod.Call(ctx, request)
+			// What else fails the next question may mend.
+			if vain := inVain(answer.Run, err); vain != nil {
+				cancel(vain)
+			}
 			select {
 			case <-ctx.Done():
 				return
@@ -205,10 +211,24 @@ func (p *Prepared) attend(ctx context.Context) (stop func()) {
 			}
 		}
 	}()
-	return func() {
-		cancel()
+	return ctx, func() {
+		cancel(nil)
 		<-done
 	}
+}
+
+// inVain is why a run that was staged can't be applied any more, by what the node answered when it was asked for it.
+func inVain(run *v1alpha1.Run, err error) error {
+	if _, out := errors.AsType[*LostError](err); out {
+		return err
+	}
+	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok && answered.Code == v1alpha1.CodeUnknown {
+		return err
+	}
+	if run != nil && run.Phase != v1alpha1.PhaseStaged {
+		return &RunError{Run: *run}
+	}
+	return nil
 }
 
 // giveUp ends what hasn't changed anything that serves, and puts back what was touched.
@@ -238,7 +258,7 @@ func (p *Prepared) putBackWithin(ctx context.Context) error {
 func (p *Prepared) putBack(ctx context.Context) error {
 	var errs []error
 	if p.staged && p.pod != nil {
-		_, err := p.ask(ctx, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: p.run, By: p.e.opts.By})
+		_, err := p.pod.Call(ctx, v1alpha1.Request{Verb: v1alpha1.VerbDiscard, Run: p.run, By: p.e.opts.By})
 		answered, ok := errors.AsType[*hostpod.AgentError](err)
 		switch {
 		case err == nil, ok && answered.Code == v1alpha1.CodeUnknown:

@@ -39,8 +39,10 @@ type machine struct {
 	// runtime is the containerRuntimeVersion that the node has.
 	runtime string
 	pods    int // of ours that are on the node
-	canary  int
-	verbs   []v1alpha1.Verb
+	canary  int // canaries that are on the node
+	// canaries counts those that were started.
+	canaries int
+	verbs    []v1alpha1.Verb
 
 	// What goes wrong.
 	stageFails string // the reason why staging fails
@@ -49,6 +51,7 @@ type machine struct {
 	unproved   bool // the node comes back, its canary never gets Ready
 	unstarted  bool // the runtime that the node has first starts no canary
 	barred     bool // no canary is let in
+	outlived   int  // so many canaries have ended by themselves when they are looked at
 	stuck      bool
 	deadline   time.Duration // of an applied run
 	before     func(v v1alpha1.Verb) error
@@ -61,6 +64,13 @@ type machine struct {
 	tidies     bool // going back, the node deletes our pods
 	ours       []*pod
 	brought    int // how often our agent was brought in the middle
+	// The host pod through which the question of this number is asked is lost, and with losesAll every one behind it.
+	loses    error
+	losesAt  int
+	losesAll bool
+	asked    int
+	// endsWaiting: the first host pod ends while it is waited for under the new runtime.
+	endsWaiting bool
 }
 
 func newMachine(t *testing.T) *machine {
@@ -265,7 +275,7 @@ func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err err
 			err := &hostpod.AgentError{Node: worker, Code: v1alpha1.CodeBusy, Message: "busy", Response: v1alpha1.Response{Run: &r}}
 			return answer, err
 		}
-		m.run = &v1alpha1.Run{ID: req.Run, Node: worker, From: req.Plan.From.Name, To: req.Plan.To.Name, Phase: v1alpha1.PhaseStaging, By: req.By, Created: time.Now()}
+		m.run = &v1alpha1.Run{Restore: req.Restore, ID: req.Run, Node: worker, From: req.Plan.From.Name, To: req.Plan.To.Name, Phase: v1alpha1.PhaseStaging, By: req.By, Created: time.Now()}
 		m.plan, m.wanted = req.Plan, req.Images
 		return tell()
 	case v1alpha1.VerbWatch:

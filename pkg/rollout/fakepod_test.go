@@ -25,11 +25,23 @@ type pod struct {
 	uid     string
 	stopped bool
 	gone    bool
+	lost    error // what it answers with, since it was lost
+	deaf    int   // so often does it answer with hostpod.ErrUnheard
 }
 
 func (p *pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
 	if p.gone {
 		return v1alpha1.Response{}, hostpod.ErrGone
+	}
+	p.m.mu.Lock()
+	p.m.asked++
+	if err := p.m.loses; err != nil && (p.m.asked == p.m.losesAt || p.m.losesAll && p.m.asked > p.m.losesAt) {
+		p.lost, p.deaf = err, 2
+	}
+	p.m.mu.Unlock()
+	if p.lost != nil && (!errors.Is(p.lost, hostpod.ErrUnheard) || p.deaf > 0) {
+		p.deaf--
+		return v1alpha1.Response{}, p.lost
 	}
 	if p.stopped {
 		p.m.t.Errorf("%s was asked through a pod that was stopped", req.Verb)
@@ -56,6 +68,10 @@ func (p *pod) Image() hostpod.Image {
 }
 
 func (p *pod) WaitRuntime(ctx context.Context, scheme string) error {
+	if p.m.endsWaiting && p.uid == "pod-0" {
+		p.gone = true
+		return fmt.Errorf("the pod doesn't run under %s: %w", scheme, hostpod.ErrGone)
+	}
 	if !strings.HasPrefix(p.m.runtime, scheme+"://") {
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -73,7 +89,8 @@ func (p *pod) StartCanary(ctx context.Context, _ time.Duration) (canaryPod, erro
 		return nil, errors.New("creating the canary pod: exceeded quota")
 	}
 	p.m.canary++
-	return &canary{m: p.m}, nil
+	p.m.canaries++
+	return &canary{m: p.m, of: p.m.canaries}, nil
 }
 
 func (p *pod) Stop(context.Context) error {
@@ -88,10 +105,18 @@ func (p *pod) Stop(context.Context) error {
 
 type canary struct {
 	m       *machine
+	of      int // which of the run's canaries it is
 	stopped bool
 }
 
+func (c *canary) Ref() v1alpha1.PodRef {
+	return v1alpha1.PodRef{Namespace: "kube-system", Name: "kubectl-runtime-x-canary", UID: fmt.Sprintf("canary-%d", c.of)}
+}
+
 func (c *canary) Wait(ctx context.Context, scheme string) error {
+	if c.of <= c.m.outlived {
+		return fmt.Errorf("the canary pod isn't Ready: %w", hostpod.ErrGone)
+	}
 	if c.m.unstarted && scheme != string(v1alpha1.CRIO) {
 		return errors.New("the canary pod isn't Ready: RunContainerError")
 	}

@@ -76,7 +76,9 @@ func (e *Engine) gather(ctx context.Context, node *corev1.Node) (facts *v1alpha1
 		}
 		e.say(Event{Node: node.Name, Text: "gave up looking at the node", Took: time.Since(began)})
 	}()
-	pod, err := e.start(ctx, node, hostpod.PurposeGather, 2*gatherLimit)
+	pod, err := e.open(ctx, node, hostpod.PurposeGather, 2*gatherLimit, func(warning bool, text string) {
+		e.say(Event{Node: node.Name, Warning: warning, Text: oneLine(text)})
+	})
 	if err != nil {
 		return nil, err
 	}

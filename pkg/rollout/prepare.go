@@ -152,7 +152,13 @@ func (p *Prepared) reach(ctx context.Context) error {
 	if err := hostpod.Sweep(ctx, e.client, e.opts.Namespace, p.node.Name); err != nil {
 		return err
 	}
-	p.pod, err = e.start(ctx, p.node, hostpod.PurposeSwitch, e.lifetime())
+	p.pod, err = e.open(ctx, p.node, hostpod.PurposeSwitch, e.lifetime(), func(warning bool, text string) {
+		if warning {
+			p.warn("%s", text)
+			return
+		}
+		p.detail(0, "%s", text)
+	})
 	return err
 }
 

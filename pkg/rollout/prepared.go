@@ -19,7 +19,7 @@ type Prepared struct {
 	e    *Engine
 	node *corev1.Node
 	lock *cluster.Lock
-	pod  hostPod
+	pod  *link
 	run  string
 	from time.Time
 
@@ -118,7 +118,7 @@ func (p *Prepared) finish(ctx context.Context) {
 	if p.blind {
 		request.Run = ""
 	}
-	if _, err := p.ask(polite, request); err != nil {
+	if _, err := p.pod.Call(polite, request); err != nil {
 		p.detail(stepEnd, "the node tidies up by itself: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 )
 
 const (
@@ -65,7 +67,7 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 // come up may refuse a pod that it takes a moment later.
 func (p *Prepared) proveCanary(ctx context.Context) error {
 	for {
-		err := p.tryCanary(ctx)
+		err := p.tryCanary(ctx, p.plan.To.Name)
 		if err == nil {
 			p.detail(stepProve, "the canary pod is Ready")
 			return nil
@@ -74,11 +76,8 @@ func (p *Prepared) proveCanary(ctx context.Context) error {
 			return err
 		}
 		p.detail(stepProve, "%v: trying another", err)
-		if p.canary != nil {
-			if err := p.canary.Stop(ctx); err != nil {
-				return err
-			}
-			p.canary = nil
+		if err := p.stopCanary(ctx); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -88,13 +87,13 @@ func (p *Prepared) proveCanary(ctx context.Context) error {
 	}
 }
 
-func (p *Prepared) tryCanary(ctx context.Context) error {
+func (p *Prepared) tryCanary(ctx context.Context, under v1alpha1.RuntimeName) error {
 	if p.canary == nil {
 		if err := p.startCanary(ctx); err != nil {
 			return err
 		}
 	}
-	return p.canary.Wait(ctx, string(p.plan.To.Name))
+	return p.canary.Wait(ctx, string(under))
 }
 
 // startCanary creates the canary. While the old runtime serves nobody waits for that; it comes again with the first pods of the new
@@ -109,17 +108,32 @@ func (p *Prepared) startCanary(ctx context.Context) error {
 }
 
 // settleCanary waits until the old runtime has started the canary: an evacuation in the middle of that could leave half a pod. One
-// that the old runtime can't start is taken away, which is no reason to keep that runtime; the proof starts another.
+// whose time is over, as staging or the drain took long, is replaced. One that the old runtime can't start is taken away, which is no
+// reason to keep that runtime; the proof starts another.
 func (p *Prepared) settleCanary(ctx context.Context) error {
 	limited, cancel := context.WithTimeoutCause(ctx, canarySettle, fmt.Errorf("after %s", canarySettle))
 	defer cancel()
-	err := p.canary.Wait(limited, string(p.plan.From.Name))
+	err := p.tryCanary(limited, p.plan.From.Name)
+	if errors.Is(err, hostpod.ErrGone) && ctx.Err() == nil {
+		if err := p.stopCanary(ctx); err != nil {
+			return err
+		}
+		err = p.tryCanary(limited, p.plan.From.Name)
+	}
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	p.warn("under %s, which it has now: %v", p.plan.From.Name, err)
+	return p.stopCanary(ctx)
+}
+
+// stopCanary takes the canary away, where there is one.
+func (p *Prepared) stopCanary(ctx context.Context) error {
 	canary := p.canary
 	p.canary = nil
+	if canary == nil {
+		return nil
+	}
 	return canary.Stop(ctx)
 }
 

@@ -89,6 +89,47 @@ func TestCanaryUnderTheOldRuntime(t *testing.T) {
 	m.nothingLeft(t, false)
 }
 
+// TestCanaryWhoseTimeIsOver: staging or the drain took longer than a canary lives, or it took until the proof.
+func TestCanaryWhoseTimeIsOver(t *testing.T) {
+	for outlived := 1; outlived <= 3; outlived++ {
+		m := newMachine(t)
+		m.outlived = outlived
+		var events []Event
+		r, err := switchOne(t.Context(), m.engine(Options{}, &events))
+		if err != nil || r.Outcome != Switched || m.canaries != outlived+1 {
+			t.Errorf("%d: %+v, %v, after %d canaries", outlived, r, err, m.canaries)
+		}
+		told := slices.ContainsFunc(events, func(e Event) bool { return e.Warning })
+		if told != (outlived > 1) {
+			t.Errorf("%d: warned: %v", outlived, told)
+		}
+		m.nothingLeft(t, false)
+	}
+}
+
+// TestNodeKnowsOurPods: from the run's first moment on the node can delete our pods itself when nobody does.
+func TestNodeKnowsOurPods(t *testing.T) {
+	m := newMachine(t)
+	want := []v1alpha1.PodRef{
+		{Namespace: "kube-system", Name: "kubectl-runtime-x", UID: "pod-0"},
+		{Namespace: "kube-system", Name: "kubectl-runtime-x-canary", UID: "canary-1"},
+	}
+	seen := 0
+	m.after = func(v1alpha1.Verb) error {
+		if m.run == nil {
+			return nil
+		}
+		seen++
+		if diff := cmp.Diff(want, m.run.Restore.Pods); diff != "" {
+			t.Errorf("%s, -want +got:\n%s", m.run.Phase, diff)
+		}
+		return nil
+	}
+	if r, err := switchOne(t.Context(), m.engine(Options{}, nil)); err != nil || r.Outcome != Switched || seen == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestCanaryThatIsBarred ends a run before anything is staged: it could not be proved.
 func TestCanaryThatIsBarred(t *testing.T) {
 	m := newMachine(t)

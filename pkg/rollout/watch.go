@@ -2,13 +2,11 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/until"
 )
 
@@ -20,7 +18,7 @@ const watchPause = 300 * time.Millisecond
 // watch follows a run on its node until done, telling the agent's progress.
 func (p *Prepared) watch(ctx context.Context, step int, done func(*v1alpha1.Run) bool) (*v1alpha1.Run, error) {
 	for {
-		answer, err := p.ask(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Wait: watchWait})
+		answer, err := p.pod.Call(ctx, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Wait: watchWait})
 		if err != nil {
 			return nil, err
 		}
@@ -76,42 +74,6 @@ func firstLine(text string) string {
 
 // oneLine joins lines.
 func oneLine(text string) string { return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ") }
-
-// reopenPause is how long is waited before a pod that is gone is replaced again.
-const reopenPause = 2 * time.Second
-
-// ask is Call through a pod that may be replaced: a node that ended its run alone has deleted ours.
-func (p *Prepared) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
-	for {
-		answer, err := p.pod.Call(ctx, req)
-		if !errors.Is(err, hostpod.ErrGone) || ctx.Err() != nil {
-			return answer, err
-		}
-		if err := p.reopen(ctx, err); err != nil {
-			return answer, err
-		}
-	}
-}
-
-// reopen replaces our pod, as often as it takes: the node may be in the middle of its change.
-func (p *Prepared) reopen(ctx context.Context, why error) error {
-	p.detail(0, "%v: starting another", why)
-	if err := p.pod.Stop(ctx); err != nil {
-		p.warn("%v", err) // it ends at its deadline
-	}
-	for {
-		pod, err := p.e.start(ctx, p.node, hostpod.PurposeSwitch, p.e.lifetime())
-		if err == nil {
-			p.pod = pod
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
-		case <-time.After(reopenPause):
-		}
-	}
-}
 
 // tryAgain makes a request to the API server that may be made twice, again while it is away.
 func tryAgain(ctx context.Context, request func(context.Context) error) error {

@@ -1,0 +1,144 @@
+package hostpod
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestWatchdog runs the very script with short times: a pod ends with 0 when nobody has spoken for that long, and only then.
+func TestWatchdog(t *testing.T) {
+	const tick, silence = 20 * time.Millisecond, 200 * time.Millisecond
+	start := func(t *testing.T, dir string) (*exec.Cmd, chan error) {
+		t.Helper()
+		cmd := exec.Command("/bin/sh", "-c", watchdog(dir, tick, silence))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		return cmd, done
+	}
+	// speak runs a command as exec does, and returns what that printed.
+	speak := func(t *testing.T, dir string, argv ...string) string {
+		t.Helper()
+		full := speaking(dir, argv)
+		out, err := exec.Command(full[0], full[1:]...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	t.Run("nobody speaks", func(t *testing.T) {
+		_, done := start(t, t.TempDir())
+		if err := <-done; err != nil {
+			t.Errorf("ended with %v: the kubelet would start it again", err)
+		}
+	})
+	t.Run("somebody speaks, then nobody", func(t *testing.T) {
+		dir := t.TempDir()
+		_, done := start(t, dir)
+		for range 6 {
+			if said := speak(t, dir, "echo", "$HOME", "a b"); said != "$HOME a b\n" {
+				t.Errorf("said %q", said)
+			}
+			select {
+			case err := <-done:
+				t.Fatalf("ended while it was spoken to: %v", err)
+			case <-time.After(silence / 2):
+			}
+		}
+		speak(t, dir)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left %v, %v", left, err)
+		}
+	})
+	t.Run("it is told to end", func(t *testing.T) {
+		cmd, done := start(t, t.TempDir())
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err == nil {
+			t.Error("ended with 0: it would not be started again under another runtime")
+		}
+	})
+	t.Run("a mark that can't be left bars no command", func(t *testing.T) {
+		if said := speak(t, filepath.Join(t.TempDir(), "none"), "echo", "x"); !strings.HasSuffix(said, "x\n") {
+			t.Errorf("said %q", said)
+		}
+	})
+}
+
+// listener remembers when it was spoken to, and takes its time.
+type listener struct {
+	mu    sync.Mutex
+	began time.Time
+	at    []time.Duration
+	took  time.Duration
+	busy  int
+	most  int
+}
+
+func (l *listener) Exec(context.Context, string, string, string, []string, io.Reader, io.Writer, io.Writer) error {
+	l.mu.Lock()
+	l.at = append(l.at, time.Since(l.began))
+	l.busy++
+	l.most = max(l.most, l.busy)
+	took := l.took
+	l.mu.Unlock()
+	time.Sleep(took)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy--
+	return errors.New("lost on the way")
+}
+
+func (l *listener) takes(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took = d
+}
+
+// TestKeep: a plugin that has nothing to ask speaks all the same, seldom, and never beside a question; the pod of one that has
+// let it go is left alone.
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &listener{began: time.Now(), took: 2 * time.Second}
+		l := &line{Execer: x}
+		p := &Pod{pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}}, exec: l}
+		p.hold(t.Context(), l)
+		time.Sleep(60 * time.Second) // one word
+		x.takes(99 * time.Second)
+		_ = l.Exec(t.Context(), "n", "p", Container, []string{"true"}, nil, io.Discard, io.Discard) // a long question
+		x.takes(0)
+		time.Sleep(50 * time.Second)
+		p.release()
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		want := []time.Duration{40 * time.Second, 60 * time.Second, 160 * time.Second, 200 * time.Second}
+		if diff := cmp.Diff(want, x.at); diff != "" || x.most > 1 {
+			t.Errorf("spoken to by %d at once, at -want +got:\n%s", x.most, diff)
+		}
+		for i := range len(x.at) - 1 {
+			if gap := x.at[i+1] - x.at[i]; gap > Silence-silenceTick-shortCall {
+				t.Errorf("a silence of %s", gap)
+			}
+		}
+	})
+}
