@@ -1,0 +1,144 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
+)
+
+// mishap is something that befalls a switch at a moment of which nobody knows anything.
+type mishap struct {
+	name string
+	// befall does it; it must leave nothing behind that the switch or its node would have to live with.
+	befall func(t *testing.T, v *victim)
+}
+
+// victim is a switch under way.
+type victim struct {
+	bed     *bed.Bed
+	node    *bed.Node
+	session *bed.Session
+	to      string
+	// cut says how a reboot comes: as a loss of power.
+	cut bool
+}
+
+// daemonsOf are the programs of a runtime that a mishap kills.
+var daemonsOf = map[string]string{"containerd": "containerd", "cri-o": "crio", "docker": "dockerd|cri-dockerd"}
+
+// mishaps are all that may befall a switch.
+var mishaps = []mishap{
+	{"plugin killed", func(_ *testing.T, v *victim) { v.session.Signal(syscall.SIGKILL) }},
+	{"plugin interrupted", func(_ *testing.T, v *victim) { v.session.Signal(syscall.SIGINT) }},
+	{"plugin frozen for a minute", func(_ *testing.T, v *victim) {
+		v.session.Signal(syscall.SIGSTOP)
+		time.Sleep(time.Minute)
+		v.session.Signal(syscall.SIGCONT)
+	}},
+	{"agent killed", func(t *testing.T, v *victim) {
+		attempt(t, v, "pkill --signal KILL --full '^/var/lib/kubectl-runtime/agents/' || true")
+	}},
+	{"node rebooted", func(t *testing.T, v *victim) {
+		if err := v.node.Reboot(t.Context(), v.cut); err != nil {
+			t.Error(err)
+		}
+	}},
+	{"target's daemon killed", func(t *testing.T, v *victim) {
+		attempt(t, v, "pkill --signal KILL --exact '"+daemonsOf[v.to]+"' || true")
+	}},
+	{"kubelet restarted by somebody", func(t *testing.T, v *victim) { attempt(t, v, "systemctl restart --no-block kubelet") }},
+	{"road to the API cut for half a minute", func(t *testing.T, v *victim) {
+		plane, err := v.bed.ControlPlane(t).Object(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		i := slices.IndexFunc(plane.Status.Addresses, func(a corev1.NodeAddress) bool { return a.Type == corev1.NodeInternalIP })
+		road := plane.Status.Addresses[i].Address
+		v.node.Undo(t, "ip route del blackhole "+road+" 2>/dev/null || true")
+		attempt(t, v, "ip route add blackhole "+road)
+		time.Sleep(30 * time.Second)
+		attempt(t, v, "ip route del blackhole "+road+" 2>/dev/null || true") // a reboot meanwhile has taken it away
+	}},
+}
+
+// attempt runs a script on the node; one that is just being rebooted can't be reached, and needn't be.
+func attempt(t *testing.T, v *victim, script string) {
+	t.Helper()
+	if _, err := v.node.Run(t.Context(), script); err != nil {
+		t.Logf("not done: %v", err)
+	}
+}
+
+// strikeAt is a mishap and its moment, as the part of a switch that has passed by then.
+type strikeAt struct {
+	mishap mishap
+	part   float64
+}
+
+// trial is one switch that something befalls, all of it drawn from a seed and the trial's number.
+type trial struct {
+	seed     int
+	number   int
+	from, to string
+	// cordoned says that the node was cordoned before, and must be so afterwards.
+	cordoned bool
+	cut      bool
+	strikes  []strikeAt
+}
+
+func draw(seed, number int) trial {
+	random := rand.New(rand.NewPCG(uint64(seed), uint64(number)))
+	runtimes := []string{bed.Home, "cri-o", "docker"}
+	random.Shuffle(len(runtimes), func(i, j int) { runtimes[i], runtimes[j] = runtimes[j], runtimes[i] })
+	tr := trial{
+		seed: seed, number: number, from: runtimes[0], to: runtimes[1],
+		cordoned: random.IntN(4) == 0, cut: random.IntN(2) == 0,
+	}
+	// The last choice is two of the others.
+	order := random.Perm(len(mishaps))
+	n := 1
+	if random.IntN(len(mishaps)+1) == len(mishaps) {
+		n = 2
+	}
+	for _, i := range order[:n] {
+		tr.strikes = append(tr.strikes, strikeAt{mishaps[i], random.Float64()})
+	}
+	slices.SortFunc(tr.strikes, func(a, b strikeAt) int { return int((a.part - b.part) * 1e6) })
+	return tr
+}
+
+// befall lets everything happen to a switch that takes about as long as took, each at its moment, and returns when it has.
+func (tr trial) befall(t *testing.T, v *victim, took time.Duration) {
+	var all sync.WaitGroup
+	for _, s := range tr.strikes {
+		all.Go(func() {
+			time.Sleep(time.Until(v.session.Started.Add(time.Duration(s.part * float64(took)))))
+			s.mishap.befall(t, v)
+		})
+	}
+	all.Wait()
+}
+
+// describe says what happens when, of a switch that takes as long as took.
+func (tr trial) describe(took time.Duration) string {
+	text := make([]string, 0, len(tr.strikes))
+	for _, s := range tr.strikes {
+		text = append(text, fmt.Sprintf("%s at %.2f s (%.0f %% of %.1f s)", s.mishap.name, s.part*took.Seconds(), s.part*100, took.Seconds()))
+	}
+	if tr.cordoned {
+		text = append(text, "cordoned before")
+	}
+	return fmt.Sprintf("%s to %s, %s", tr.from, tr.to, strings.Join(text, ", "))
+}
