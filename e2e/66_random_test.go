@@ -102,8 +102,7 @@ func (tr trial) run(t *testing.T, b *bed.Bed, at *site, walks map[string]*walk) 
 		runtime, want = tr.to, undisturbed.after
 	}
 	n.On(t, runtime, 3*time.Minute)
-	nothingLives(t, b, n, run != nil, 5*time.Minute-time.Since(struck))
-	schedulable(t, n, !tr.cordoned)
+	tr.givenBack(t, b, n, run != nil, max(5*time.Minute-time.Since(struck), 30*time.Second))
 	nothingOnNode(t, b, n)
 	n.Same(t, want, photo.Kept, dockerWas, photo.Restarted)
 	b.AwaitReady(t, at.namespace, "agent", 1, time.Minute)
@@ -159,12 +158,16 @@ func settled(t *testing.T, n *bed.Node, known []v1alpha1.Run) *v1alpha1.Run {
 	return &runs[len(runs)-1]
 }
 
-// nothingLives holds that no pod of the plugin and no Lease that is held is left. Where no run was begun a pod that has ended may
-// stand: nobody is left who would delete it but the next run.
-func nothingLives(t *testing.T, b *bed.Bed, n *bed.Node, begun bool, timeout time.Duration) {
+// givenBack holds that nothing of the plugin is left and the node is schedulable as before. Where no run was begun a pod that has ended
+// may stand: nobody is left who would delete it but the next run.
+func (tr trial) givenBack(t *testing.T, b *bed.Bed, n *bed.Node, begun bool, timeout time.Duration) {
 	t.Helper()
 	if !begun {
 		b.NoneLives(t, n, timeout)
 	}
+	if !tr.cordoned {
+		given(t, b, n, timeout)
+	}
 	b.NothingOfOurs(t, n, timeout)
+	schedulable(t, n, !tr.cordoned)
 }

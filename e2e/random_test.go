@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -115,7 +116,7 @@ func draw(seed, number int) trial {
 	for _, i := range order[:n] {
 		tr.strikes = append(tr.strikes, strikeAt{mishaps[i], random.Float64()})
 	}
-	slices.SortFunc(tr.strikes, func(a, b strikeAt) int { return int((a.part - b.part) * 1e6) })
+	slices.SortFunc(tr.strikes, func(a, b strikeAt) int { return cmp.Compare(a.part, b.part) })
 	return tr
 }
 
