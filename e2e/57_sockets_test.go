@@ -76,7 +76,7 @@ func keptAside(t *testing.T, pool *bed.Pool) {
 	t.Parallel()
 	b, n := bed.Open(t), pool.Worker(t)
 	const socket = "/run/crio/crio.sock"
-	n.Undo(t, "find /run /var/lib/kubectl-runtime -xdev -name e2e-note -delete; [ ! -d "+socket+" ] || rmdir "+socket)
+	n.Undo(t, "rm -rf $(find /run /var/lib/kubectl-runtime -xdev -path '*/crio.sock*/e2e-note' -printf %h)")
 	n.Sh(t, "rm -rf "+socket+"; mkdir -p "+socket+"; echo precious >"+socket+"/e2e-note")
 	before := n.Photo(t)
 	b.Expect(t, 0, patience, switchArgs(n)...).Says(t, socket)

@@ -162,7 +162,7 @@ func TestAPIServerLongAway(t *testing.T) {
 	run := ended(t, n, known, time.Minute, v1alpha1.PhaseRolledBack)
 	t.Logf("run %s is rolled back: %s", run.ID, run.Reason)
 	back()
-	given(t, b, n, 10*time.Minute)
+	given(t, b, n, 15*time.Minute) // it pauses for up to ten minutes between two attempts
 	unchanged(t, b, n, at.before)
 	b.AwaitReady(t, at.namespace, "agent", 1, 2*time.Minute)
 }
