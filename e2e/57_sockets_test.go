@@ -41,7 +41,7 @@ func TestSocketDirectories(t *testing.T) {
 			})
 		})
 	}
-	t.Run("WhatSomebodyPutThere", func(t *testing.T) { keptAside(t, pool) })
+	t.Run("DirectoryWithContent", func(t *testing.T) { keptAside(t, pool) })
 }
 
 // late is how long a DaemonSet's pod takes to be Ready where a run mustn't be confirmed meanwhile.

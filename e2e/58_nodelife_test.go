@@ -17,8 +17,8 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// TestSourceCantStart breaks the source runtime while the target serves, and takes the plugin away. The node can't get back: it must
-// serve on the target, end no pod again by itself, say that it is stuck, and go back by a command once its source is mended.
+// TestSourceCantStart breaks the source runtime while the target serves, and kills the plugin. The node can't roll back: it must
+// serve with the target, stop no pod again on its own, say that it is stuck, and roll back by command once its source is mended.
 func TestSourceCantStart(t *testing.T) {
 	b := bed.Open(t)
 	n := b.Worker(t, 0)
@@ -78,8 +78,8 @@ func containers(t *testing.T, n *bed.Node) map[string]string {
 	return running
 }
 
-// TestDiskFullAtDeadline fills the file system of the agent's own directory while the run waits to be confirmed, and takes the plugin
-// away. The node must go back all the same: what that needs was reserved.
+// TestDiskFullAtDeadline fills the file system of the agent's own directory while the run waits to be confirmed, and kills the
+// plugin. The node must roll back all the same: what that needs was reserved.
 func TestDiskFullAtDeadline(t *testing.T) {
 	const dir, filler = "/var/lib/kubectl-runtime", "/var/lib/kubectl-runtime/e2e-full"
 	selfRollback(t, bed.Open(t).Pool(t), fault{
@@ -97,15 +97,15 @@ func TestDiskFullAtDeadline(t *testing.T) {
 	})
 }
 
-// TestDriftBeforeConfirm lets somebody rewrite the kubelet's configuration while the run waits to be confirmed. What was switched is
-// not what would be kept: no such run may be confirmed.
+// TestDriftBeforeConfirm rewrites the kubelet's configuration, as configuration management does, while the run waits to be confirmed. It
+// isn't the state after any more: it mustn't be confirmed.
 func TestDriftBeforeConfirm(t *testing.T) {
 	const drifted = "/var/lib/kubelet/config.yaml"
 	pool := bed.Open(t).Pool(t)
 	for _, test := range []struct{ name, rewrite string }{
 		// Configuration management knows the file as it was before the switch.
 		{"AsBefore", "cp -a /root/e2e-before.yaml " + drifted},
-		{"AsNobodyKnowsIt", "echo '# e2e: managed by somebody' >>" + drifted},
+		{"Foreign", "echo '# e2e: managed' >>" + drifted},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +142,7 @@ func TestDriftBeforeConfirm(t *testing.T) {
 }
 
 // TestAPIServerLongAway takes the plugin and the API server away for a quarter of an hour, in which the node rolls back. Once the API
-// server is there again the node must give back what the plugin took. It stands apart: nobody else could work meanwhile.
+// server is there again the node must give back what the plugin took. It stands apart: no other test could work meanwhile.
 func TestAPIServerLongAway(t *testing.T) {
 	minutes := setting(t, "KUBECTL_RUNTIME_E2E_AWAY_MINUTES", 15)
 	b := bed.Open(t)

@@ -108,7 +108,7 @@ func goneDraining(t *testing.T, b *bed.Bed, n *bed.Node) []photo.Allowance {
 }
 
 // TestAgentKilledInStaging kills the agent while it stages, on nodes that each runtime serves. The node removes the run, its agent with
-// it; on some hosts nobody gets into the plugin's pod then. The plugin must end within two minutes and say in which state the node is.
+// it; on some hosts no exec into the host pod succeeds then. The plugin must end within two minutes and say in which state the node is.
 func TestAgentKilledInStaging(t *testing.T) {
 	pool := bed.Open(t).Pool(t)
 	for from, to := range map[string]string{bed.Home: "cri-o", "cri-o": bed.Home, "docker": "cri-o"} {
@@ -141,7 +141,7 @@ func TestAgentKilledInStaging(t *testing.T) {
 	}
 }
 
-// away takes a node to a runtime, and returns what takes it back.
+// away takes a node to a runtime, and returns what rolls that back.
 func away(t *testing.T, b *bed.Bed, n *bed.Node, to string) (back func()) {
 	t.Helper()
 	if to == bed.Home {

@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// TestRandomFaults lets something befall switches between random runtimes at random moments. Whatever it is, the node must end alone
-// exactly as it was or exactly as it was to be: Ready, schedulable as before, with nothing of the plugin left.
+// TestRandomFaults disturbs switches between random runtimes, by random faults at random moments. Whatever it is, the node must end on its
+// own in exactly the state before or exactly the state after: Ready, schedulable as before, with nothing of the plugin left.
 //
 // Everything is drawn from KUBECTL_RUNTIME_E2E_SEED, by default the clock, and the number of the trial, of which there are
 // KUBECTL_RUNTIME_E2E_TRIALS; KUBECTL_RUNTIME_E2E_TRIAL runs one of them alone.
@@ -49,7 +49,7 @@ func TestRandomFaults(t *testing.T) {
 	t.Logf("%d of %d trials of seed %d ended well", well.Load(), trials-first+1, seed)
 }
 
-// walk is a switch from one runtime to another to which nothing happens: how long it takes on a node, and how the node looks then.
+// walk is an undisturbed switch from one runtime to another: how long it takes on a node, and how the node looks then.
 type walk struct {
 	took  time.Duration
 	after *photo.Photo
@@ -82,7 +82,7 @@ func (tr trial) run(t *testing.T, b *bed.Bed, at *site, walks map[string]*walk) 
 	known := n.Known(t)
 
 	s := b.Start(t, []string{"switch", n.Name, "--to", tr.to, "--yes", "--confirm-timeout", "60s"})
-	tr.befall(t, &victim{b, n, s, tr.to, tr.cut}, undisturbed.took)
+	tr.strike(t, &victim{b, n, s, tr.to, tr.cut}, undisturbed.took)
 	s.Wait(t, patience)
 	struck := time.Now()
 	run := settled(t, n, known)
@@ -121,7 +121,7 @@ func (tr trial) run(t *testing.T, b *bed.Bed, at *site, walks map[string]*walk) 
 	return !t.Failed()
 }
 
-// walked makes a switch to which nothing happens, and takes it back.
+// walked makes an undisturbed switch and rolls it back.
 func walked(t *testing.T, b *bed.Bed, n *bed.Node, from, to string) *walk {
 	t.Helper()
 	known := n.Known(t)
@@ -159,7 +159,7 @@ func settled(t *testing.T, n *bed.Node, known []v1alpha1.Run) *v1alpha1.Run {
 }
 
 // givenBack holds that nothing of the plugin is left and the node is schedulable as before. Where no run was begun a pod that has ended
-// may stand: nobody is left who would delete it but the next run.
+// may stand: only the next run would delete it.
 func (tr trial) givenBack(t *testing.T, b *bed.Bed, n *bed.Node, begun bool, timeout time.Duration) {
 	t.Helper()
 	if !begun {

@@ -18,11 +18,11 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
 )
 
-// mishap is something that befalls a switch at a moment of which nobody knows anything.
-type mishap struct {
+// disturbance is a fault that doesn't ask what the switch is doing.
+type disturbance struct {
 	name string
-	// befall does it; it must leave nothing behind that the switch or its node would have to live with.
-	befall func(t *testing.T, v *victim)
+	// do makes it happen, and leaves nothing of itself behind.
+	do func(t *testing.T, v *victim)
 }
 
 // victim is a switch under way.
@@ -35,11 +35,11 @@ type victim struct {
 	cut bool
 }
 
-// daemonsOf are the programs of a runtime that a mishap kills.
+// daemonsOf are the programs of a runtime that a disturbance kills.
 var daemonsOf = map[string]string{"containerd": "containerd", "cri-o": "crio", "docker": "dockerd|cri-dockerd"}
 
-// mishaps are all that may befall a switch.
-var mishaps = []mishap{
+// disturbances are all that a trial draws from.
+var disturbances = []disturbance{
 	{"plugin killed", func(_ *testing.T, v *victim) { v.session.Signal(syscall.SIGKILL) }},
 	{"plugin interrupted", func(_ *testing.T, v *victim) { v.session.Signal(syscall.SIGINT) }},
 	{"plugin frozen for a minute", func(_ *testing.T, v *victim) {
@@ -58,7 +58,7 @@ var mishaps = []mishap{
 	{"target's daemon killed", func(t *testing.T, v *victim) {
 		attempt(t, v, "pkill --signal KILL --exact '"+daemonsOf[v.to]+"' || true")
 	}},
-	{"kubelet restarted by somebody", func(t *testing.T, v *victim) { attempt(t, v, "systemctl restart --no-block kubelet") }},
+	{"kubelet restarted by an operator", func(t *testing.T, v *victim) { attempt(t, v, "systemctl restart --no-block kubelet") }},
 	{"road to the API cut for half a minute", func(t *testing.T, v *victim) {
 		plane, err := v.bed.ControlPlane(t).Object(t.Context())
 		if err != nil {
@@ -82,13 +82,13 @@ func attempt(t *testing.T, v *victim, script string) {
 	}
 }
 
-// strikeAt is a mishap and its moment, as the part of a switch that has passed by then.
-type strikeAt struct {
-	mishap mishap
-	part   float64
+// blow is a disturbance and its moment, as the part of a switch that has passed by then.
+type blow struct {
+	disturbance
+	part float64
 }
 
-// trial is one switch that something befalls, all of it drawn from a seed and the trial's number.
+// trial is one disturbed switch, all of it drawn from a seed and the trial's number.
 type trial struct {
 	seed     int
 	number   int
@@ -96,7 +96,7 @@ type trial struct {
 	// cordoned says that the node was cordoned before, and must be so afterwards.
 	cordoned bool
 	cut      bool
-	strikes  []strikeAt
+	blows    []blow
 }
 
 func draw(seed, number int) trial {
@@ -108,25 +108,25 @@ func draw(seed, number int) trial {
 		cordoned: random.IntN(4) == 0, cut: random.IntN(2) == 0,
 	}
 	// The last choice is two of the others.
-	order := random.Perm(len(mishaps))
+	order := random.Perm(len(disturbances))
 	n := 1
-	if random.IntN(len(mishaps)+1) == len(mishaps) {
+	if random.IntN(len(disturbances)+1) == len(disturbances) {
 		n = 2
 	}
 	for _, i := range order[:n] {
-		tr.strikes = append(tr.strikes, strikeAt{mishaps[i], random.Float64()})
+		tr.blows = append(tr.blows, blow{disturbances[i], random.Float64()})
 	}
-	slices.SortFunc(tr.strikes, func(a, b strikeAt) int { return cmp.Compare(a.part, b.part) })
+	slices.SortFunc(tr.blows, func(a, b blow) int { return cmp.Compare(a.part, b.part) })
 	return tr
 }
 
-// befall lets everything happen to a switch that takes about as long as took, each at its moment, and returns when it has.
-func (tr trial) befall(t *testing.T, v *victim, took time.Duration) {
+// strike disturbs a switch that takes about as long as took, each time at its moment, and returns when that is over.
+func (tr trial) strike(t *testing.T, v *victim, took time.Duration) {
 	var all sync.WaitGroup
-	for _, s := range tr.strikes {
+	for _, s := range tr.blows {
 		all.Go(func() {
 			time.Sleep(time.Until(v.session.Started.Add(time.Duration(s.part * float64(took)))))
-			s.mishap.befall(t, v)
+			s.do(t, v)
 		})
 	}
 	all.Wait()
@@ -134,9 +134,9 @@ func (tr trial) befall(t *testing.T, v *victim, took time.Duration) {
 
 // describe says what happens when, of a switch that takes as long as took.
 func (tr trial) describe(took time.Duration) string {
-	text := make([]string, 0, len(tr.strikes))
-	for _, s := range tr.strikes {
-		text = append(text, fmt.Sprintf("%s at %.2f s (%.0f %% of %.1f s)", s.mishap.name, s.part*took.Seconds(), s.part*100, took.Seconds()))
+	text := make([]string, 0, len(tr.blows))
+	for _, s := range tr.blows {
+		text = append(text, fmt.Sprintf("%s at %.2f s (%.0f %% of %.1f s)", s.name, s.part*took.Seconds(), s.part*100, took.Seconds()))
 	}
 	if tr.cordoned {
 		text = append(text, "cordoned before")
