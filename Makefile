@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
-.PHONY: build agent unit fuzz lint vuln verify generate dist krew cluster cluster-down e2e faults bench demo test clean help
+.PHONY: build agent unit fuzz lint vuln verify generate dist krew cluster cluster-down e2e extended faults bench demo test clean help
 
 build: agent          ## bin/kubectl-runtime, the plugin with both agents in it
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/kubectl-runtime ./cmd/kubectl-runtime
@@ -43,9 +43,11 @@ cluster-down:         ## removes that cluster
 e2e: build cluster    ## the verbs on that cluster (RUN=TestName for one of them)
 	hack/make/e2e
 
-faults: build         ## every fault and every pair of runtimes, on a cluster of four workers
-	KUBECTL_RUNTIME_WORKERS=4 hack/cluster/up
-	TIMEOUT=120m FLAGS='-parallel=4' RUN='^(TestFaults|TestDamage|TestClockJumps|TestAPIServerAway|TestLaptopGone|TestTenOperators|TestPairs)$$' hack/make/e2e
+extended: build       ## what takes longer than test, on a cluster of four workers, a part at a time (PART; FORCE=1 repeats what was green)
+	hack/make/extended
+
+faults: build         ## all of extended anew: every fault, random ones, every pair of runtimes
+	FORCE=1 hack/make/extended
 
 bench: build cluster-down ## check and status on a large cluster beside kubectl (SCALE); switches beside the same by hand
 	hack/make/scale $(SCALE)

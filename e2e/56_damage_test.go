@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -110,19 +111,28 @@ func TestAPIServerAway(t *testing.T) {
 		selfRollback(t, b.Pool(t), fault{
 			args: []string{"--confirm-timeout", "2m"}, code: anyCode, ends: anyEnd,
 			arm: once(moment{v1alpha1.PhaseApplying, "stop kubelet"}, func(t *testing.T, b *bed.Bed, n *bed.Node, unit string) {
-				plane := b.ControlPlane(t).Name
-				engine := func(args ...string) {
-					if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), b.Docker, args...).CombinedOutput(); err != nil {
-						t.Errorf("docker %s: %v: %s", strings.Join(args, " "), err, out)
-					}
-				}
-				engine("pause", plane)
-				defer engine("unpause", plane)
+				back := awayAPIServer(t, b)
 				n.Sh(t, "systemctl kill --signal=CONT "+unit)
 				time.Sleep(time.Minute)
+				back()
 			}),
 		})
 	})
+}
+
+// awayAPIServer pauses the control plane until it is asked back, or the test ends.
+func awayAPIServer(t *testing.T, b *bed.Bed) (back func()) {
+	t.Helper()
+	plane := b.ControlPlane(t).Name
+	engine := func(verb string) {
+		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), b.Docker, verb, plane).CombinedOutput(); err != nil {
+			t.Errorf("docker %s %s: %v: %s", verb, plane, err, out)
+		}
+	}
+	back = sync.OnceFunc(func() { engine("unpause") })
+	engine("pause")
+	t.Cleanup(back)
+	return back
 }
 
 // TestClockJumps sets the clock an hour ahead while the node changes, and back again while it is proved. Nodes share the clock of the
@@ -156,24 +166,6 @@ func TestClockJumps(t *testing.T) {
 			}),
 		})
 	})
-}
-
-// TestLaptopGone kills the plugin in its drain, which a budget holds. The node must give back what it took.
-func TestLaptopGone(t *testing.T) {
-	b := bed.Open(t)
-	n := b.Worker(t, 0)
-	blocked(t, b, n)
-	before, known := n.Photo(t), n.Known(t)
-	s := b.Start(t, switchArgs(n, "--drain-timeout", "20m", "--ignore", neverMoves))
-	ended(t, n, known, patience, v1alpha1.PhaseStaged)
-	schedulable(t, n, false)
-	time.Sleep(2 * time.Second)
-	s.Signal(syscall.SIGKILL)
-	s.Wait(t, time.Minute)
-	run := ended(t, n, known, 5*time.Minute, v1alpha1.PhaseRemoved)
-	t.Logf("run %s is removed: %s", run.ID, run.Reason)
-	given(t, b, n)
-	unchanged(t, b, n, before)
 }
 
 // TestTenOperators starts ten switches of one node at once: one goes through, and nine are told who is at it since when.

@@ -5,6 +5,8 @@
 //
 //	go test -tags e2e -count=1 -timeout 40m ./e2e                       # everything, cheap first
 //	go test -tags e2e -count=1 -v -run 'TestRefusals/ControlPlane' ./e2e # one case alone
+//	KUBECTL_RUNTIME_E2E_SEED=4711 KUBECTL_RUNTIME_E2E_TRIAL=12 \
+//		go test -tags e2e -count=1 -v -run TestRandomFaults ./e2e           # one random trial, again
 //
 // KUBECTL_RUNTIME_BIN names the plugin (default: bin/kubectl-runtime of this checkout), KUBECTL_RUNTIME_E2E_KUBECONFIG
 // the cluster (default: KUBECONFIG, then what hack/cluster wrote). Every test leaves the cluster as it found it; a

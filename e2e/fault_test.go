@@ -26,7 +26,9 @@ type fault struct {
 	plant, heal func(t *testing.T, n *bed.Node)
 	// grows is a pod of the node's DaemonSet that is slower than usual to be Ready.
 	grows time.Duration
-	args  []string
+	// sockets says that this pod mounts the sockets of all runtimes.
+	sockets bool
+	args    []string
 	// arm prepares what breaks something while the run is under way, and act does it.
 	arm func(t *testing.T, n *bed.Node) (act func(t *testing.T, b *bed.Bed, s *bed.Session, known []v1alpha1.Run))
 	// ends are the phases in which the run may end; none: rolled back. A run that is kept is taken back by a rollback.
@@ -45,15 +47,16 @@ type site struct {
 	before    *photo.Photo
 }
 
-// prepare makes a site of a worker. A pod that grows is slower than usual to be Ready.
-func prepare(t *testing.T, b *bed.Bed, n *bed.Node, grows time.Duration, plant func()) site {
+// agent is the pod of a site's DaemonSet.
+func agent(n *bed.Node) corev1.PodTemplateSpec {
+	return bed.Pin(bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret), n.Name)
+}
+
+// prepare makes a site of a worker.
+func prepare(t *testing.T, b *bed.Bed, n *bed.Node, agent corev1.PodTemplateSpec, plant func()) site {
 	t.Helper()
 	s := site{n: n, namespace: b.Namespace(t, nil)}
-	template := bed.Pin(bed.Web("agent", bed.ImagePrivate, corev1.PullIfNotPresent, bed.PullSecret), n.Name)
-	if grows > 0 {
-		template.Spec.Containers[0].ReadinessProbe.InitialDelaySeconds = int32(grows.Seconds())
-	}
-	b.DaemonSet(t, s.namespace, template)
+	b.DaemonSet(t, s.namespace, agent)
 	plant()
 	s.before = n.Photo(t)
 	return s
@@ -62,14 +65,15 @@ func prepare(t *testing.T, b *bed.Bed, n *bed.Node, grows time.Duration, plant f
 // sites are workers that many faults share: each must leave its site as it found it.
 type sites chan *site
 
-// newSites makes a site of every worker.
+// newSites makes a site of every worker, whose DaemonSet mounts the sockets of all runtimes.
 func newSites(t *testing.T) sites {
 	t.Helper()
 	b := bed.Open(t)
 	workers := b.Workers(t)
 	free := make(sites, len(workers))
 	for i := range workers {
-		s := prepare(t, b, b.Worker(t, i), 0, func() {})
+		n := b.Worker(t, i)
+		s := prepare(t, b, n, bed.MountSockets(agent(n)), func() {})
 		free <- &s
 	}
 	return free
@@ -95,7 +99,14 @@ func selfRollback(t *testing.T, pool *bed.Pool, f fault) {
 	t.Helper()
 	t.Parallel()
 	b, n := bed.Open(t), pool.Worker(t)
-	at := prepare(t, b, n, f.grows, func() {
+	template := agent(n)
+	if f.grows > 0 {
+		template.Spec.Containers[0].ReadinessProbe.InitialDelaySeconds = int32(f.grows.Seconds())
+	}
+	if f.sockets {
+		template = bed.MountSockets(template)
+	}
+	at := prepare(t, b, n, template, func() {
 		if f.heal != nil {
 			f.heal(t, n)
 		}
@@ -139,7 +150,7 @@ func (f fault) on(t *testing.T, b *bed.Bed, at *site) {
 		schedulable(t, n, true)
 		b.Expect(t, 0, patience, "rollback", n.Name, "--to-run", run.ID, "--yes")
 	}
-	given(t, b, n)
+	given(t, b, n, 2*time.Minute)
 	unchanged(t, b, n, at.before, f.allowed)
 	b.AwaitReady(t, at.namespace, "agent", 1, time.Minute)
 	if excused {
@@ -151,9 +162,9 @@ func (f fault) on(t *testing.T, b *bed.Bed, at *site) {
 }
 
 // given waits for what a node that ended alone gives back at the API server: for a while it waits for the plugin.
-func given(t *testing.T, b *bed.Bed, n *bed.Node) {
+func given(t *testing.T, b *bed.Bed, n *bed.Node, timeout time.Duration) {
 	t.Helper()
-	bed.Must(t, "the node to give back what the plugin took", 2*time.Minute, func(ctx context.Context) string {
+	bed.Must(t, "the node to give back what the plugin took", timeout, func(ctx context.Context) string {
 		left, err := b.Ours(ctx, n)
 		if err != nil {
 			return err.Error()

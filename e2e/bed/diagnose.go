@@ -31,10 +31,11 @@ func (b *Bed) Diagnose(t *testing.T, n *Node, since time.Time) {
 	for unit, only := range map[string]string{
 		// The kubelet's and containerd's information would bury what went wrong.
 		"kubectl-runtime*": ".", "crio": "level=(warn|error|fatal)|systemd", "containerd": "level=(warn|error|fatal)|systemd", "kubelet": " [EF][0-9]{4} |systemd",
+		"docker": "level=(warn|error|fatal)|systemd", "cri-docker": "level=(warn|error|fatal)|systemd",
 	} {
 		section("journal of "+unit, fmt.Sprintf("journalctl --no-pager --output=short-iso-precise --since=%s --unit='%s' | grep -E '%s' | cut -c 1-400 || true", from, unit, only), 40)
 	}
-	section("units", "systemctl list-units --all --plain --no-legend --no-pager 'kubectl-runtime*' kubelet.service containerd.service crio.service", 20)
+	section("units", "systemctl list-units --all --plain --no-legend --no-pager 'kubectl-runtime*' kubelet.service containerd.service crio.service docker.service cri-docker.service", 20)
 	report.WriteString(b.clusterState(ctx, n))
 	t.Log(report.String())
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
@@ -210,17 +212,51 @@ func (n *Node) Same(t *testing.T, before *photo.Photo, allowed ...[]photo.Allowa
 	}
 }
 
+// OurPods are the product's pods on the node.
+func (n *Node) OurPods(ctx context.Context) ([]corev1.Pod, error) {
+	pods, err := n.Pods(ctx)
+	return slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
+		return !strings.HasPrefix(pod.Name, "kubectl-runtime-") && pod.Labels["app.kubernetes.io/managed-by"] != "kubectl-runtime"
+	}), err
+}
+
+// NoneLives waits until no pod of the product lives on the node, fails naming those that do, and deletes those that ended: where no
+// run was begun nobody is left who would.
+func (b *Bed) NoneLives(t *testing.T, n *Node, timeout time.Duration) {
+	t.Helper()
+	Must(t, "the end of the product's pods on "+n.Name, timeout, func(ctx context.Context) string {
+		pods, err := n.OurPods(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		var living []string
+		for i := range pods {
+			if phase := pods[i].Status.Phase; phase != corev1.PodSucceeded && phase != corev1.PodFailed {
+				living = append(living, describePod(&pods[i]))
+			}
+		}
+		return strings.Join(living, "; ")
+	})
+	pods, err := n.OurPods(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods {
+		if err := b.Client.CoreV1().Pods(pod.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	}
+}
+
 // Ours lists what the product left in the cluster for a node: pods, and a Lease that somebody holds.
 func (b *Bed) Ours(ctx context.Context, n *Node) ([]string, error) {
 	var found []string
-	pods, err := n.Pods(ctx)
+	pods, err := n.OurPods(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, pod := range pods {
-		if strings.HasPrefix(pod.Name, "kubectl-runtime-") || pod.Labels["app.kubernetes.io/managed-by"] == "kubectl-runtime" {
-			found = append(found, fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name))
-		}
+		found = append(found, fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name))
 	}
 	leases, err := b.Client.CoordinationV1().Leases("").List(ctx, metav1.ListOptions{})
 	if err != nil {
