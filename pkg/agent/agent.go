@@ -113,13 +113,16 @@ func stagingUnit(run string) string  { return "kubectl-runtime-staging-" + run +
 func (a *Agent) launch(ctx context.Context, name, what, run string, stdin []byte) error {
 	err := a.Machine.Units.StartTransient(ctx, host.Transient{
 		Name: name, Description: "kubectl runtime: " + what + " " + run, Argv: []string{a.Binary, "run", what, run},
-		RestartOnFailure: what != "stage", Stdin: stdin,
+		RestartOnFailure: what != "stage", Stdin: stdin, Watchdog: startBeat,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the unit that is to %s: %w", what, err)
 	}
 	return nil
 }
+
+// startBeat is how long a unit of ours may be silent that has just been started.
+const startBeat = 10 * time.Minute
 
 // untilFree is the patience of who has nothing else to do than to wait for that lock.
 const untilFree = 365 * 24 * time.Hour
@@ -135,6 +138,7 @@ func (a *Agent) lock(ctx context.Context, patience time.Duration) (func(), error
 		if a.Machine.Clock.SinceBoot() >= end {
 			return nil, err
 		}
+		a.Machine.Units.Beat(idleBeat)
 		if err := a.Machine.Clock.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return nil, err
 		}

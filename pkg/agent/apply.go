@@ -8,7 +8,6 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/converge"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
@@ -100,7 +99,10 @@ func (a *Agent) begin(ctx context.Context, run string) error {
 		return ignorePhase(err)
 	}
 	applying := []v1alpha1.Phase{v1alpha1.PhaseApplying}
-	outage, err := a.converge(ctx, p, p.After, converge.To)
+	outage, err := a.converge(ctx, p, p.After, converge.Options{Stopping: func() error {
+		_, err := j.Advance(run, applying, v1alpha1.PhaseApplying, func(r *v1alpha1.Run) { r.RuntimesStopped = true })
+		return err
+	}})
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -116,30 +118,45 @@ func (a *Agent) begin(ctx context.Context, run string) error {
 }
 
 // failed turns a run back, or stops it where going on in either direction would overwrite somebody's work. A node that is
-// stopped so serves as before all the same, as far as it can with that file: nobody can reach it otherwise.
+// stopped so serves as before all the same, as far as it can with that file, or else as after: nobody can reach it otherwise.
 func (a *Agent) failed(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, err error) error {
-	to := v1alpha1.PhaseRollingBack
 	var neither *converge.NeitherError
-	if errors.As(err, &neither) {
-		to = v1alpha1.PhaseStuck
-		if around := a.serve(ctx, p); around != nil {
-			if ctx.Err() != nil {
-				return around
-			}
-			err = fmt.Errorf("%w; until then the node can't serve: %w", err, around)
+	if !errors.As(err, &neither) {
+		return a.turnFrom(p.Run, from, err.Error())
+	}
+	r, loading := a.journal().Load(p.Run)
+	if loading != nil {
+		return loading
+	}
+	if _, short := a.retreat(ctx, r, p, converge.Options{Around: true}); short == nil {
+		return a.stuck(ctx, p, from, p.Before.Runtime.Name, err.Error())
+	} else if ctx.Err() != nil {
+		return short
+	}
+	serving := v1alpha1.RuntimeName("")
+	for _, state := range []v1alpha1.State{p.Before, p.After} {
+		_, around := a.converge(ctx, p, state, converge.Options{Around: true})
+		if around == nil {
+			serving = state.Runtime.Name
+			break
 		}
+		if ctx.Err() != nil {
+			return around
+		}
+		err = fmt.Errorf("%w; with that file %s can't serve: %w", err, state.Runtime.Name, around)
 	}
-	r, advErr := a.journal().Advance(p.Run, from, to, func(r *v1alpha1.Run) { r.Reason, r.Deadline = err.Error(), 0 })
-	if to == v1alpha1.PhaseStuck && advErr == nil {
-		a.announce(ctx, r, p)
-	}
-	return ignorePhase(advErr)
+	return a.stuck(ctx, p, from, serving, err.Error())
 }
 
-// serve brings the runtime and the kubelet of before up around what somebody else wrote.
-func (a *Agent) serve(ctx context.Context, p *v1alpha1.Plan) error {
-	_, err := a.converge(ctx, p, p.Before, converge.Around)
-	return err
+// stuck stops a run until somebody asks for its rollback again.
+func (a *Agent) stuck(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, serving v1alpha1.RuntimeName, reason string) error {
+	r, err := a.journal().Advance(p.Run, from, v1alpha1.PhaseStuck, func(r *v1alpha1.Run) {
+		r.Reason, r.Deadline, r.Serving = reason, 0, serving
+	})
+	if err == nil {
+		a.announce(ctx, r, p)
+	}
+	return ignorePhase(err)
 }
 
 // outage is when the kubelet was away.
@@ -151,16 +168,18 @@ func (o outage) note(r *v1alpha1.Run) {
 	}
 }
 
-// way is how converge takes a node to a photograph: To, or Around what others wrote.
-type way func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, want v1alpha1.State, blobs func(sha string) ([]byte, error),
-	report func(v1alpha1.Progress)) error
+// converge takes the node to a state and tells of it.
+func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State, opts converge.Options) (outage, error) {
+	return a.timed(p, opts, func(opts converge.Options) error {
+		return converge.To(ctx, a.Machine, p, want, a.journal().Blob, opts)
+	})
+}
 
-// converge takes the node to a photograph and tells of it.
-func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.State, walk way) (outage, error) {
-	j := a.journal()
-	report := j.Report(p.Run)
+// timed does a pass that reports to the run's progress, and returns when the kubelet was away.
+func (a *Agent) timed(p *v1alpha1.Plan, opts converge.Options, pass func(converge.Options) error) (outage, error) {
+	report := a.journal().Report(p.Run)
 	var o outage
-	err := walk(ctx, a.Machine, p, want, j.Blob, func(line v1alpha1.Progress) {
+	opts.Report = func(line v1alpha1.Progress) {
 		switch {
 		case line.Step == converge.StepStopKubelet && line.Took == 0:
 			o.stopped = a.Machine.Clock.Now()
@@ -168,7 +187,8 @@ func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.St
 			o.started = a.Machine.Clock.Now()
 		}
 		report(line)
-	})
+	}
+	err := pass(opts)
 	return o, err
 }
 
@@ -199,10 +219,26 @@ func (a *Agent) seeThrough(ctx context.Context, run string) error {
 
 // turn makes an unconfirmed run go back. Another process may have been faster.
 func (a *Agent) turn(r v1alpha1.Run, reason string) error {
-	_, err := a.journal().Advance(r.ID, []v1alpha1.Phase{r.Phase}, v1alpha1.PhaseRollingBack, func(r *v1alpha1.Run) {
-		r.Reason, r.Deadline = reason, 0
-	})
-	return ignorePhase(err)
+	return a.turnFrom(r.ID, []v1alpha1.Phase{r.Phase}, reason)
+}
+
+// turnFrom is turn for a run in one of several phases. A disk that is full must not keep it: what was set aside for the way back
+// is given free for that.
+func (a *Agent) turnFrom(run string, from []v1alpha1.Phase, reason string) error {
+	turn := func() error {
+		_, err := a.journal().Advance(run, from, v1alpha1.PhaseRollingBack, func(r *v1alpha1.Run) {
+			r.Reason, r.Deadline, r.Serving = reason, 0, ""
+		})
+		return ignorePhase(err)
+	}
+	err := turn()
+	if err == nil {
+		return nil
+	}
+	if free := a.release(); free != nil {
+		return errors.Join(err, free)
+	}
+	return turn()
 }
 
 // await waits for the confirmation until the deadline.
@@ -213,19 +249,32 @@ func (a *Agent) await(ctx context.Context, r v1alpha1.Run) error {
 	if r.DeadlineIn <= 0 {
 		return a.turn(r, fmt.Sprintf("no confirmation came within %s", r.ConfirmTimeout))
 	}
+	a.Machine.Units.Beat(idleBeat)
 	return a.Machine.Clock.Sleep(ctx, min(r.DeadlineIn, 250*time.Millisecond))
 }
 
-// back takes the node to before and doesn't give up: only a file that somebody else wrote is reason to stop.
+const (
+	// backTries is how often the way back is tried before the node serves as after again: each try ends the pods that serve.
+	backTries = 3
+	// idleBeat is for how long an actor that waits may be silent.
+	idleBeat = 2 * time.Minute
+)
+
+// back takes the node to before. Where a file is in the way that somebody else wrote, it stops. Where before can't be reached
+// after a few tries, the node serves as after again, and is stuck: it is never left without a kubelet for the sake of an order.
 func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 	j := a.journal()
 	p, err := j.Plan(r.ID)
 	if err != nil {
 		return err
 	}
+	if err := a.release(); err != nil {
+		return err
+	}
 	rolling := []v1alpha1.Phase{v1alpha1.PhaseRollingBack}
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		outage, err := a.converge(ctx, p, p.Before, converge.To)
+	pause := time.Second
+	for try := 1; ; try++ {
+		outage, err := a.backOnce(ctx, r, p)
 		if err == nil {
 			_, err = j.Advance(r.ID, rolling, v1alpha1.PhaseRolledBack, func(r *v1alpha1.Run) { outage.note(r); r.Deadline = 0 })
 			return ignorePhase(err)
@@ -237,9 +286,42 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 		if ctx.Err() != nil {
 			return err
 		}
+		if try%backTries == 0 && converge.Serves(ctx, a.Machine, p) != nil {
+			_, after := a.converge(ctx, p, p.After, converge.Options{})
+			if after == nil {
+				return a.stuck(ctx, p, rolling, p.After.Runtime.Name, fmt.Sprintf("%s could not serve again after %d tries: %s",
+					p.Before.Runtime.Name, try, err))
+			}
+			if ctx.Err() != nil {
+				return after
+			}
+			err = fmt.Errorf("%w; nor can %s: %w", err, p.After.Runtime.Name, after)
+		}
 		j.Report(r.ID)(v1alpha1.Progress{Step: "roll back", Detail: "trying again in " + pause.String(), Error: err.Error()})
+		a.Machine.Units.Beat(idleBeat)
 		if err := a.Machine.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
+		pause = min(2*pause, time.Minute)
 	}
+}
+
+// backOnce goes back the short way where that leads there.
+func (a *Agent) backOnce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) (outage, error) {
+	o, err := a.retreat(ctx, r, p, converge.Options{})
+	var neither *converge.NeitherError
+	if err == nil || ctx.Err() != nil || errors.As(err, &neither) {
+		return o, err
+	}
+	return a.converge(ctx, p, p.Before, converge.Options{})
+}
+
+// retreat goes back where no runtime was stopped as yet, which leaves the pods that live on alone.
+func (a *Agent) retreat(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, opts converge.Options) (outage, error) {
+	if r.RuntimesStopped || r.Boot != a.Machine.Clock.Boot() {
+		return outage{}, converge.ErrStopped
+	}
+	return a.timed(p, opts, func(opts converge.Options) error {
+		return converge.Retreat(ctx, a.Machine, p, a.journal().Blob, opts)
+	})
 }

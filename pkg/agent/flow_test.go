@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +137,11 @@ func clean(t testing.TB, n *hosttest.Node) {
 	}
 	for p := range n.Snapshot("/etc/systemd") {
 		if ours(p) {
+			t.Errorf("left behind: %s", p)
+		}
+	}
+	for p := range n.Snapshot("/etc", "/var/lib") {
+		if strings.HasSuffix(p, "reserve") {
 			t.Errorf("left behind: %s", p)
 		}
 	}

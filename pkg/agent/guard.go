@@ -45,9 +45,10 @@ After=kubectl-runtime-early.service
 ConditionPathExists=%[1]s
 
 [Service]
-Type=oneshot
 ExecStart=%[1]s recover
-TimeoutStartSec=infinity
+WatchdogSec=600
+NotifyAccess=main
+TimeoutStopSec=10
 `
 
 const timerText = `[Unit]

@@ -45,6 +45,9 @@ var refs = map[v1alpha1.RuntimeName]v1alpha1.RuntimeRef{
 	},
 }
 
+// sockets are where their units bind.
+var sockets = []string{"/run/containerd/containerd.sock", "/run/cri-dockerd.sock", "/run/docker.sock", "/var/run/crio/crio.sock"}
+
 func daemon(exec, more string) string {
 	return "[Unit]\n" + more + "\n[Service]\nType=notify\nKillMode=process\nRestart=always\nRestartSec=1\nExecStart=" + exec +
 		"\n\n[Install]\nWantedBy=multi-user.target\n"
@@ -199,6 +202,7 @@ func newPlan(t testing.TB, n *hosttest.Node, run string, from, to v1alpha1.Runti
 		Kubelet: v1alpha1.KubeletRef{Unit: "kubelet.service", Version: "1.34.4", Healthz: healthz},
 		Before:  v1alpha1.State{Runtime: refs[from]}, After: v1alpha1.State{Runtime: refs[to]},
 		Evacuate: []v1alpha1.RuntimeRef{refs[from], refs[to]},
+		Sockets:  sockets,
 		Modules:  []string{"overlay", "br_netfilter"},
 		Sysctls:  []v1alpha1.Sysctl{{Name: "net.ipv4.ip_forward", Value: "1"}},
 		ReadSet: v1alpha1.ReadSet{

@@ -14,12 +14,8 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
-const (
-	// earlyLimit is less than the early unit's TimeoutStartSec: it ends by itself.
-	earlyLimit = 20 * time.Second
-	// hungAfter is how long after the deadline an actor that doesn't act is taken for hung.
-	hungAfter = time.Minute
-)
+// earlyLimit is less than the early unit's TimeoutStartSec: it ends by itself.
+const earlyLimit = 20 * time.Second
 
 // Recover is the unit "recover", started by a timer while a run is open: it does nothing while another process acts, and
 // else takes the run over by its phase.
@@ -27,7 +23,7 @@ func (a *Agent) Recover(ctx context.Context) error {
 	j := a.journal()
 	unlock, err := j.Act()
 	if errors.Is(err, host.ErrLocked) {
-		return a.unhang(ctx)
+		return nil // PID 1 ends it if it hangs
 	}
 	if err != nil {
 		return err
@@ -56,6 +52,8 @@ func (a *Agent) Recover(ctx context.Context) error {
 		return nil // the timer comes again
 	case open.Phase == v1alpha1.PhaseStaged:
 		return a.giveUp(ctx, open.ID, "it was not applied in time")
+	case open.Phase == v1alpha1.PhaseStuck && open.Serving == open.To:
+		return nil // each try ends the pods that serve: somebody must ask for it
 	case open.Phase == v1alpha1.PhaseStuck:
 		// Whoever puts the file back needs nothing else: perhaps the node can't be reached but by its console.
 		if free, err := a.freed(open.ID); !free || err != nil {
@@ -80,15 +78,6 @@ func (a *Agent) unitAlive(ctx context.Context, run string) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// unhang ends an actor that sleeps through its deadline, stopped or stuck: the next start of the timer takes over.
-func (a *Agent) unhang(ctx context.Context) error {
-	open, err := a.journal().OpenRun()
-	if err != nil || open == nil || open.Phase != v1alpha1.PhaseApplied || open.Deadline == 0 || open.DeadlineIn > -hungAfter {
-		return err
-	}
-	return a.Machine.Units.Stop(ctx, applyUnit(open.ID))
 }
 
 // Early is the unit "early", ordered before kubelet and runtimes at boot: it puts the files of an unconfirmed run back and
@@ -122,6 +111,9 @@ func (a *Agent) Early(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.release(); err != nil {
+		return err
+	}
 	if err := converge.Files(ctx, a.Machine, p, p.Before, j.Blob); err != nil {
 		return err
 	}
@@ -137,6 +129,7 @@ func (a *Agent) Early(ctx context.Context) error {
 			return fmt.Errorf("holding %s back: %w", u.Name, err)
 		}
 	}
+	converge.ClearSockets(a.Machine, p)
 	// Sockets came up before this and found themselves parked; a daemon that is handed its socket can't start without.
 	for _, u := range p.Before.Units {
 		if !u.Active || !strings.HasSuffix(u.Name, ".socket") {

@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// restoreLimit is how long after its end a run is still worth a try: the API server may be away with the node.
-	restoreLimit = 10 * time.Minute
+	// retryFirst and retryLast bound the pause between two tries to pay what the node owes the API server, which may be away for
+	// days: that may be why the node went back alone.
+	retryFirst = 5 * time.Second
+	retryLast  = 10 * time.Minute
 	// absence is after how long without a question the plugin is taken for gone.
 	absence = time.Minute
 	// desertion is how long a staged run waits for a plugin that asks every few seconds while it drains.
@@ -28,27 +30,42 @@ const (
 )
 
 // restored gives back what the run has taken of the API's side, if the plugin isn't there to do it, with the kubelet's own
-// credential. It returns false while another try may help. Only the newest run is told of on the node: what an older one has
-// to give back may be given late.
+// credential. It returns false as long as something is owed: the record keeps that, and when it is tried next. Only the newest
+// run is told of on the node: what an older one owes may be paid late.
 func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, newest bool) bool {
-	if !unattended(r.Phase) || none(r.Restore) {
+	if none(r.Restore) {
 		return true
 	}
-	if a.since(r.ChangedAt) > restoreLimit {
-		return a.acknowledge(r.ID) == nil
-	}
-	if a.attended(r.ID, absence) {
+	if a.attended(r.ID, absence) || a.notYet(r.Retry.Next) {
 		return false
 	}
 	report := a.journal().Report(r.ID)
 	for _, q := range requests(r, newest) {
 		if err := a.send(ctx, credential(p), q); err != nil {
-			report(v1alpha1.Progress{Step: "give back", Detail: q.what, Error: err.Error()})
+			pause := a.retryLater(r)
+			report(v1alpha1.Progress{Step: "give back", Detail: fmt.Sprintf("%s; trying again in %s", q.what, pause), Error: err.Error()})
 			return false
 		}
 		report(v1alpha1.Progress{Step: "give back", Detail: q.what})
 	}
 	return a.acknowledge(r.ID) == nil
+}
+
+// notYet reports whether a moment of this boot is still to come.
+func (a *Agent) notYet(m v1alpha1.Moment) bool {
+	return m.Boot == a.Machine.Clock.Boot() && time.Duration(m.At) > a.Machine.Clock.SinceBoot()
+}
+
+// retryLater notes a failure, and returns the pause until the next try. A note that can't be written costs a try too early.
+func (a *Agent) retryLater(r v1alpha1.Run) time.Duration {
+	pause := min(retryFirst<<min(r.Retry.Failed, 10), retryLast)
+	_, _ = a.journal().Advance(r.ID, []v1alpha1.Phase{r.Phase}, r.Phase, func(r *v1alpha1.Run) {
+		r.Retry = v1alpha1.Retry{
+			Failed: r.Retry.Failed + 1,
+			Next:   v1alpha1.Moment{Boot: a.Machine.Clock.Boot(), At: int64(a.Machine.Clock.SinceBoot() + pause)},
+		}
+	})
+	return pause
 }
 
 // announce says on the node what became of a run that stays open, once and as well as it can.
@@ -88,7 +105,7 @@ func requests(r v1alpha1.Run, newest bool) []request {
 		}
 		annotations[v1alpha1.LastRunAnnotation] = string(text)
 	}
-	if r.Restore.KubeadmSocket != "" {
+	if r.Restore.KubeadmSocket != "" && r.Phase != v1alpha1.PhaseConfirmed {
 		annotations[kubeadmSocket] = r.Restore.KubeadmSocket
 	}
 	node := map[string]any{"metadata": map[string]any{"annotations": annotations}}
@@ -100,6 +117,7 @@ func requests(r v1alpha1.Run, newest bool) []request {
 	out := []request{{
 		what: what, method: http.MethodPatch, path: "/api/v1/nodes/" + url.PathEscape(r.Node),
 		contentType: "application/merge-patch+json", body: node,
+		done: []int{http.StatusNotFound}, // nobody is left to owe it to
 	}}
 	for _, p := range r.Restore.Pods {
 		out = append(out, request{

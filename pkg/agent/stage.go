@@ -169,16 +169,34 @@ func (a *Agent) prepare(ctx context.Context, run, dir string, stdin io.Reader) e
 	if err := a.keep(p); err != nil {
 		return err
 	}
+	if err := a.replaceable(p); err != nil {
+		return err
+	}
+	if err := a.reserve(p); err != nil {
+		return err
+	}
 	if err := j.Resolved(p); err != nil {
 		return err
 	}
 	if err := a.Machine.Files.Put(dir, v1alpha1.FileState{Path: dir, Type: v1alpha1.Directory, Mode: 0o700}, nil); err != nil {
 		return fmt.Errorf("making the staging directory: %w", err)
 	}
-	if err := a.Images(ctx, a.Machine, p, wanted, dir, j.Report(run)); err != nil {
+	if err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(j.Report(run))); err != nil {
 		return err
 	}
 	return a.clearStaging(ctx, run)
+}
+
+// stageBeat is how long staging may be silent: an image that comes in tells nothing meanwhile.
+const stageBeat = time.Hour
+
+// heard tells PID 1, too, that there is progress.
+func (a *Agent) heard(report func(v1alpha1.Progress)) func(v1alpha1.Progress) {
+	a.Machine.Units.Beat(stageBeat)
+	return func(p v1alpha1.Progress) {
+		a.Machine.Units.Beat(stageBeat)
+		report(p)
+	}
 }
 
 // keep puts the contents of both photographs into the journal and fills in After's digests.
@@ -274,6 +292,9 @@ func (a *Agent) clearStaging(ctx context.Context, run string) error {
 // giveUp ends a run that has changed nothing yet.
 func (a *Agent) giveUp(ctx context.Context, run, reason string) error {
 	if err := a.clearStaging(ctx, run); err != nil {
+		return err
+	}
+	if err := a.release(); err != nil {
 		return err
 	}
 	from := []v1alpha1.Phase{v1alpha1.PhaseStaging, v1alpha1.PhaseStaged}

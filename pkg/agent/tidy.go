@@ -30,6 +30,7 @@ func (a *Agent) tidyAlone(ctx context.Context) error {
 		if !watched {
 			return a.acting(ctx, func() error { return a.tidy(ctx) })
 		}
+		a.Machine.Units.Beat(idleBeat)
 		if err := a.Machine.Clock.Sleep(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
@@ -73,8 +74,16 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if err := a.uninstall(ctx, a.early(p), stands, earlyUnit); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(runs[:i], func(r v1alpha1.Run) bool { return r.Phase == v1alpha1.PhaseConfirmed }) {
+			r.Restore.KubeadmSocket = "" // that one has set it since
+		}
 		if !a.restored(ctx, r, p, i == 0) {
 			needed = true
+		}
+	}
+	if open := slices.ContainsFunc(runs, func(r v1alpha1.Run) bool { return r.Phase.Open() }); !open {
+		if err := a.release(); err != nil {
+			return err
 		}
 	}
 	if needed {
@@ -163,7 +172,9 @@ func (a *Agent) acknowledge(run string) error {
 	if err != nil || r.Phase.Open() || none(r.Restore) {
 		return err
 	}
-	_, err = a.journal().Advance(run, []v1alpha1.Phase{r.Phase}, r.Phase, func(r *v1alpha1.Run) { r.Restore = v1alpha1.APIRestore{} })
+	_, err = a.journal().Advance(run, []v1alpha1.Phase{r.Phase}, r.Phase, func(r *v1alpha1.Run) {
+		r.Restore, r.Retry = v1alpha1.APIRestore{}, v1alpha1.Retry{}
+	})
 	return ignorePhase(err)
 }
 
@@ -223,9 +234,4 @@ func (a *Agent) others(ctx context.Context, name string, mine bool) (int, error)
 // none reports whether there is nothing to give back.
 func none(r v1alpha1.APIRestore) bool {
 	return !r.Uncordon && len(r.Pods) == 0 && r.KubeadmSocket == ""
-}
-
-// unattended are the phases in which a run may end without its plugin and leave something of the API's side to do.
-func unattended(p v1alpha1.Phase) bool {
-	return slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved}, p)
 }

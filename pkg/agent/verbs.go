@@ -77,7 +77,11 @@ func (a *Agent) confirm(ctx context.Context, req v1alpha1.Request, resp *v1alpha
 		if err != nil {
 			return err
 		}
-		if err := converge.Serves(ctx, a.Machine, p); err != nil {
+		unfit := converge.Serves(ctx, a.Machine, p)
+		if unfit == nil {
+			unfit = a.asAfter(p)
+		}
+		if err := unfit; err != nil {
 			if err := a.turn(r, err.Error()); err != nil {
 				return err
 			}

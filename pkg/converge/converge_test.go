@@ -85,7 +85,7 @@ func (b *bed) blob(sha string) ([]byte, error) {
 }
 
 func (b *bed) to(t testing.TB, want v1alpha1.State) error {
-	return converge.To(t.Context(), b.Machine(), b.plan, want, b.blob, nil)
+	return converge.To(t.Context(), b.Machine(), b.plan, want, b.blob, converge.Options{})
 }
 
 // acts records what is done until the returned function is called.
@@ -203,11 +203,11 @@ func TestForeignWriteInBetween(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBed(web)
 		defer b.PowerOff(nil)
-		err := converge.To(t.Context(), b.Machine(), b.plan, b.plan.After, b.blob, func(p v1alpha1.Progress) {
+		err := converge.To(t.Context(), b.Machine(), b.plan, b.plan.After, b.blob, converge.Options{Report: func(p v1alpha1.Progress) {
 			if p.Step == "write files" && p.Took == 0 {
 				b.Write(config, "mine: true\n")
 			}
-		})
+		}})
 		var neither *converge.NeitherError
 		if !errors.As(err, &neither) || neither.Path != config {
 			t.Errorf("got %v", err)
@@ -313,7 +313,7 @@ func TestGrace(t *testing.T) {
 		lessThan time.Duration
 	}{
 		"its own":     {own: 5, atLeast: 5 * time.Second, lessThan: 6 * time.Second},
-		"the default": {own: 3600, atLeast: 30 * time.Second, lessThan: 31 * time.Second},
+		"the default": {own: 3600, atLeast: 2 * time.Minute, lessThan: 121 * time.Second},
 		"the plan's":  {own: 3600, limit: time.Minute, atLeast: time.Minute, lessThan: 61 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -359,7 +359,7 @@ func TestFailures(t *testing.T) {
 				c.do(b)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
-				err := converge.To(ctx, b.Machine(), b.plan, b.plan.After, b.blob, nil)
+				err := converge.To(ctx, b.Machine(), b.plan, b.plan.After, b.blob, converge.Options{})
 				if err == nil || ctx.Err() != nil {
 					t.Fatalf("got %v, %v", err, ctx.Err())
 				}
@@ -388,11 +388,11 @@ func TestHangingStop(t *testing.T) {
 				defer b.PowerOff(nil)
 				b.HangStop(name)
 				began, told := time.Now(), ""
-				err := converge.To(t.Context(), b.Machine(), b.plan, b.plan.After, b.blob, func(p v1alpha1.Progress) {
+				err := converge.To(t.Context(), b.Machine(), b.plan, b.plan.After, b.blob, converge.Options{Report: func(p v1alpha1.Progress) {
 					if p.Step == "kill" {
 						told += p.Detail
 					}
-				})
+				}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ func (a *actor) sweep(ctx context.Context) error {
 	if err := a.gone(ctx, true); err != nil {
 		return err
 	}
+	a.tellVolumes(ctx)
 	failed := func(what string, err error) {
 		if err != nil {
 			a.tell(v1alpha1.Progress{Step: "stop runtimes", Detail: what, Error: err.Error()})
@@ -51,6 +53,27 @@ func (a *actor) sweep(ctx context.Context) error {
 		failed("unmounting what pods of "+string(ref.Name)+" left", a.m.Pods.Unmount(ctx, ref.Name))
 	}
 	return nil
+}
+
+// tellVolumes says which file systems outlive the pods that used them: what is in memory goes with the pod, all else the kubelet
+// takes over or unmounts once it runs. Nothing of them is touched here.
+func (a *actor) tellVolumes(ctx context.Context) {
+	mounts, err := call(ctx, callTimeout, a.m.Pods.Volumes)
+	line := v1alpha1.Progress{Step: "stop runtimes"}
+	maps.DeleteFunc(mounts, func(_, kind string) bool { return kind == "tmpfs" })
+	points := slices.Sorted(maps.Keys(mounts))
+	switch {
+	case err != nil:
+		line.Detail, line.Error = "looking for volumes", err.Error()
+	case len(points) == 0:
+		return
+	default:
+		line.Detail = fmt.Sprintf("leaving %d volumes mounted for the kubelet: %s at %s", len(points), mounts[points[0]], points[0])
+		if len(points) > 1 {
+			line.Detail += fmt.Sprintf(" and %d more", len(points)-1)
+		}
+	}
+	a.tell(line)
 }
 
 // errDown says that no daemon is there to ask.
@@ -151,7 +174,7 @@ func (a *actor) end(ctx context.Context, conn host.Runtime, box host.Sandbox) er
 func (a *actor) grace(own time.Duration) time.Duration {
 	limit := a.plan.EvacuationGrace
 	if limit <= 0 {
-		limit = graceDefault
+		limit = graceLimit
 	}
 	if own < 0 {
 		own = graceDefault
@@ -159,7 +182,8 @@ func (a *actor) grace(own time.Duration) time.Duration {
 	return min(own, limit)
 }
 
-// gone waits until no process of a pod is left, and kills what stays.
+// gone waits until no process of a pod is left, and kills what stays. What can't be killed, as it hangs in the kernel, stops the
+// way to after; on the way to before it is told and left: the node must serve again, and a boot ends it.
 func (a *actor) gone(ctx context.Context, forced bool) error {
 	var left []v1alpha1.Process
 	none := func() (bool, error) {
@@ -168,6 +192,7 @@ func (a *actor) gone(ctx context.Context, forced bool) error {
 		if err != nil {
 			return false, fmt.Errorf("looking for the processes of pods: %w", err)
 		}
+		left = slices.DeleteFunc(left, func(p v1alpha1.Process) bool { return a.left[p.PID] })
 		return len(left) == 0, nil
 	}
 	limit := goneTimeout
@@ -180,12 +205,28 @@ func (a *actor) gone(ctx context.Context, forced bool) error {
 		return err
 	}
 	a.tell(v1alpha1.Progress{Step: "evacuate", Detail: fmt.Sprintf("killing %d processes of pods", len(left))})
-	if err := a.m.Pods.Kill(ctx, a.grace(-1)); err != nil {
-		return fmt.Errorf("killing the processes of pods: %w", err)
+	err = a.m.Pods.Kill(ctx, a.grace(-1))
+	if err == nil {
+		err = a.waitFor(ctx, killTimeout, none, func() error { return stays })
 	}
-	return a.waitFor(ctx, killTimeout, none, func() error {
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case len(left) == 0:
+		return fmt.Errorf("killing the processes of pods: %w", err)
+	case a.forward() && !errors.Is(err, stays):
+		return fmt.Errorf("killing the processes of pods, of which %s are left: %w", describe(left), err)
+	case a.forward():
 		return fmt.Errorf("processes of pods can't be killed: %s", describe(left))
-	})
+	}
+	if a.left == nil {
+		a.left = map[int]bool{}
+	}
+	for _, p := range left {
+		a.left[p.PID] = true
+	}
+	a.tell(v1alpha1.Progress{Step: "evacuate", Detail: "leaving processes of pods that can't be killed", Error: describe(left)})
+	return nil
 }
 
 func describe(left []v1alpha1.Process) string {

@@ -48,18 +48,23 @@ func Check(m host.Machine, p *v1alpha1.Plan) error {
 	return err
 }
 
-// At reports whether every file stands as in want.
-func At(m host.Machine, p *v1alpha1.Plan, want v1alpha1.State) (bool, error) {
-	now, err := (&actor{m: m, plan: p}).look()
-	if err != nil {
-		return false, err
-	}
+// Differs returns the first path that isn't as in want, with what stands there; empty: every one is. A relabelled file is the
+// same file.
+func Differs(m host.Machine, p *v1alpha1.Plan, want v1alpha1.State) (string, error) {
+	a := &actor{m: m, plan: p}
 	for _, f := range want.Files {
-		if !now[f.Path].equal(f) {
-			return false, nil
+		now, err := a.see(f.Path)
+		if err != nil {
+			return "", err
+		}
+		if f.Type == v1alpha1.Absent && now.Type == v1alpha1.Directory {
+			continue // it holds what others have there, or what this program has while a run is open
+		}
+		if !now.is(f) {
+			return fmt.Sprintf("%s (%s)", f.Path, now), nil
 		}
 	}
-	return true, nil
+	return "", nil
 }
 
 // seen is what stands at a path.
@@ -141,7 +146,7 @@ func (a *actor) look() (map[string]seen, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(choices[path], s.is) {
-			if a.around {
+			if a.opts.Around {
 				continue
 			}
 			return nil, &NeitherError{Node: a.plan.Node, Path: path, Now: s.String(), Kept: kept(choices[path][0])}

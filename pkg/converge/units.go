@@ -38,6 +38,11 @@ func (a *actor) reload(ctx context.Context) error {
 
 // stopRuntimes stops all of them, sockets first: whoever dials one would wake its service again.
 func (a *actor) stopRuntimes(ctx context.Context) error {
+	if a.opts.Stopping != nil {
+		if err := a.opts.Stopping(); err != nil {
+			return fmt.Errorf("noting that runtimes are stopped: %w", err)
+		}
+	}
 	names := a.names()
 	slices.Reverse(names)
 	slices.SortStableFunc(names, func(x, y string) int { return rank(x) - rank(y) })
@@ -105,8 +110,19 @@ func (a *actor) stop(ctx context.Context, name string) error {
 	return a.m.Units.Stop(ctx, name)
 }
 
-// startRuntimes starts what the photograph shows running.
+// startRuntimes starts what the state shows running, once nothing is in the way of its sockets. Until the kubelet's pods were
+// gone, the runtime that ended them might have put it there again.
 func (a *actor) startRuntimes(ctx context.Context) error {
+	a.clearSockets()
+	err := a.startUnits(ctx)
+	if err != nil && a.clearSockets() {
+		a.tell(v1alpha1.Progress{Step: "start runtime", Detail: "once more, as the way is clear now", Error: err.Error()})
+		return a.restart(ctx)
+	}
+	return err
+}
+
+func (a *actor) startUnits(ctx context.Context) error {
 	for _, u := range a.want.Units {
 		if !u.Active {
 			continue
@@ -116,6 +132,52 @@ func (a *actor) startRuntimes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// restart stops what has been started in vain, and starts it again.
+func (a *actor) restart(ctx context.Context) error {
+	names := a.names()
+	slices.Reverse(names)
+	if err := a.stopUnits(ctx, names...); err != nil {
+		return err
+	}
+	a.clearSockets()
+	return a.startUnits(ctx)
+}
+
+// clearSockets makes way for the sockets of both runtimes, and reports whether anything was in the way. What can't be moved is
+// told: the start that follows says whether it matters.
+func (a *actor) clearSockets() (cleared bool) {
+	for _, p := range Sockets(a.plan) {
+		found, aside, err := a.m.Files.ClearSocket(p)
+		line := v1alpha1.Progress{Step: "clear sockets"}
+		switch {
+		case err != nil:
+			line.Detail, line.Error = p+" is in the way of a runtime's socket", err.Error()
+		case found == "":
+			continue
+		case aside == "":
+			line.Detail, cleared = fmt.Sprintf("removed the empty directory %s, where a runtime's socket belongs", p), true
+		default:
+			line.Detail, cleared = fmt.Sprintf("moved the %s %s, where a runtime's socket belongs, to %s", found, p, aside), true
+		}
+		a.tell(line)
+	}
+	return cleared
+}
+
+// ClearSockets makes way for the sockets of the plan's runtimes as a pass does before it starts them.
+func ClearSockets(m host.Machine, p *v1alpha1.Plan) { (&actor{m: m, plan: p}).clearSockets() }
+
+// Sockets are the paths where the plan's runtimes bind. Plans of the first format name their endpoints alone.
+func Sockets(p *v1alpha1.Plan) []string {
+	out := slices.Clone(p.Sockets)
+	for _, ref := range []v1alpha1.RuntimeRef{p.Before.Runtime, p.After.Runtime} {
+		if file, ok := strings.CutPrefix(ref.Endpoint, "unix://"); ok && !slices.Contains(out, file) {
+			out = append(out, file)
+		}
+	}
+	return out
 }
 
 func (a *actor) start(ctx context.Context, name string) error {
@@ -198,13 +260,29 @@ func (a *actor) ready(ctx context.Context) error {
 		}
 		return false, nil
 	}
-	return a.waitFor(ctx, readyTimeout, done, func() error {
-		logs := ""
-		for _, f := range watch {
-			logs += a.log(ctx, f.name)
-		}
-		return fmt.Errorf("%s did not get ready at %s within %s: %w%s", ref.Name, ref.Endpoint, readyTimeout, last, logs)
-	})
+	wait := func() error {
+		return a.waitFor(ctx, readyTimeout, done, func() error {
+			logs := ""
+			for _, f := range watch {
+				logs += a.log(ctx, f.name)
+			}
+			return fmt.Errorf("%s did not get ready at %s within %s: %w%s", ref.Name, ref.Endpoint, readyTimeout, last, logs)
+		})
+	}
+	err := wait()
+	if err == nil || ctx.Err() != nil || !a.clearSockets() {
+		return err
+	}
+	// A daemon that isn't told when it binds fails only here.
+	a.tell(v1alpha1.Progress{Step: "start runtime", Detail: "once more, as the way is clear now", Error: err.Error()})
+	if err := a.restart(ctx); err != nil {
+		return err
+	}
+	for _, f := range watch {
+		*f = faller{name: f.name}
+	}
+	since = 0
+	return wait()
 }
 
 // servesWithin is how long a runtime and a kubelet that are busy may take to answer.

@@ -63,6 +63,15 @@ type Files interface {
 	Lock(path string, wait bool) (unlock func(), err error)
 	// Filesystem says where path (or its nearest existing parent) lies and what room there is.
 	Filesystem(path string) (v1alpha1.Filesystem, error)
+	// Replaceable returns why Put could not replace what stands at path, or create it: an immutable or append-only file or
+	// directory, a mount, a read-only or full file system. Nothing stays changed. A path whose directory is missing is fine.
+	Replaceable(path string) error
+	// SyncFS waits until what the file system of path holds in memory is on its disk.
+	SyncFS(path string) error
+	// ClearSocket makes way where a daemon is to bind a Unix socket. A socket, a link to one and a path that isn't there stay
+	// as they are, and found is empty. An empty directory is removed; anything else is renamed to a free name beside it, which
+	// aside returns. found is what stood there.
+	ClearSocket(path string) (found v1alpha1.FileType, aside string, err error)
 }
 
 // Units is PID 1. Every call that changes a unit waits for its job to end.
@@ -83,6 +92,10 @@ type Units interface {
 	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that
 	// failed or ended is forgotten first.
 	StartTransient(ctx context.Context, unit Transient) error
+	// Beat tells PID 1 that the calling unit makes progress, and that it hangs unless it says so again within limit: then it
+	// is killed, and started again if it restarts on failure. Outside of a unit it does nothing. It never fails: a unit that
+	// can't tell has the limit that it was started with.
+	Beat(limit time.Duration)
 	// Log returns the last lines that the unit's processes wrote to the journal since its last start, newest last; empty
 	// where there are none. It serves people and never fails.
 	Log(ctx context.Context, name string, lines int) string
@@ -107,6 +120,8 @@ type Transient struct {
 	KillProcess bool
 	// NotifyReady waits until the process has told PID 1 that it is ready (Type=notify).
 	NotifyReady bool
+	// Watchdog is how long the process may be silent (Units.Beat) before it counts as hung; 0: it never does.
+	Watchdog time.Duration
 }
 
 // CRI reaches container runtimes.
@@ -179,6 +194,9 @@ type Pods interface {
 	// Detach releases what their network attachments hold: CNI DEL from the cached results, then the named network
 	// namespaces that nobody uses.
 	Detach(ctx context.Context) error
+	// Volumes are the file systems that the kubelet has mounted for volumes of pods, or a volume's driver for the kubelet: their
+	// mount points, with the type of each. Nothing of them is read, as a server may be away.
+	Volumes(ctx context.Context) (map[string]string, error)
 	// Unmount unmounts the root file systems, shm and namespaces that pods of that runtime left mounted.
 	Unmount(ctx context.Context, runtime v1alpha1.RuntimeName) error
 }

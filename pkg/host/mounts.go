@@ -3,7 +3,9 @@
 package host
 
 import (
+	"context"
 	"fmt"
+	"regexp"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -21,6 +23,24 @@ func (systemMounts) points() ([]string, error) {
 	var out []string
 	for _, m := range list {
 		out = append(out, m.Mountpoint)
+	}
+	return out, nil
+}
+
+// volume tells the mount points of volumes below any kubelet's root directory: a pod's own, those of its subPaths, and those that
+// a driver shares between pods.
+var volume = regexp.MustCompile(`/pods/[0-9a-f-]{32,36}/volume(?:s|-subpaths)/|/plugins/kubernetes\.io/.*/(?:globalmount|mounts)(?:/|$)`)
+
+func (p linuxPods) Volumes(context.Context) (map[string]string, error) {
+	list, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	out := map[string]string{}
+	for _, m := range list {
+		if volume.MatchString(m.Mountpoint) {
+			out[m.Mountpoint] = m.FSType
+		}
 	}
 	return out, nil
 }

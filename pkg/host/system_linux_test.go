@@ -183,7 +183,7 @@ func TestTransientProperties(t *testing.T) {
 		}
 		return out
 	}
-	full := Transient{Name: "x.service", Argv: []string{"/bin/x", "y"}, Env: []string{"A=b"}, EnvFile: "/e", RestartOnFailure: true, NotifyReady: true, KillProcess: true, PrivateMounts: true}
+	full := Transient{Name: "x.service", Watchdog: 2 * time.Minute, Argv: []string{"/bin/x", "y"}, Env: []string{"A=b"}, EnvFile: "/e", RestartOnFailure: true, NotifyReady: true, KillProcess: true, PrivateMounts: true}
 	for _, c := range []struct {
 		name    string
 		unit    Transient
@@ -191,11 +191,11 @@ func TestTransientProperties(t *testing.T) {
 		want    map[string]string
 	}{
 		{"plain", Transient{Argv: []string{"/bin/x"}}, 252, map[string]string{
-			"Type": "exec", "Restart": "no", "KillMode": "control-group", "CollectMode": "inactive-or-failed", "StartLimitIntervalUSec": "", "PrivateMounts": "",
+			"Type": "exec", "Restart": "no", "KillMode": "control-group", "CollectMode": "inactive-or-failed", "StartLimitIntervalUSec": "", "PrivateMounts": "", "WatchdogUSec": "",
 		}},
 		{"full", full, 252, map[string]string{
 			"Type": "notify", "Restart": "on-failure", "KillMode": "process", "CollectMode": "inactive-or-failed", "StartLimitIntervalUSec": "0",
-			"PrivateMounts": "true", "Environment": "[A=b]",
+			"PrivateMounts": "true", "Environment": "[A=b]", "WatchdogUSec": "120000000", "NotifyAccess": "main", "TimeoutStopUSec": "10000000",
 		}},
 		{"old", Transient{Argv: []string{"/bin/x"}, PrivateMounts: true}, 219, map[string]string{"Type": "simple", "CollectMode": "", "PrivateMounts": ""}},
 	} {

@@ -98,6 +98,11 @@ func transientProperties(unit Transient, systemd int) []dbus.Property {
 		// Gone without a trace when it ends, failed or not, so that its name is free.
 		props = append(props, property("CollectMode", "inactive-or-failed"))
 	}
+	if unit.Watchdog > 0 {
+		props = append(props, property("WatchdogUSec", uint64(unit.Watchdog.Microseconds())), property("NotifyAccess", "main"),
+			// What hangs in a signal handler or is stopped by a debugger gets SIGKILL soon.
+			property("TimeoutStopUSec", uint64(10_000_000)))
+	}
 	if unit.EnvFile != "" {
 		props = append(props, property("EnvironmentFiles", []environmentFile{{unit.EnvFile, false}}))
 	}

@@ -24,6 +24,9 @@ import (
 type linuxUnits struct {
 	mu   sync.Mutex
 	conn *dbus.Conn
+	// beat is when PID 1 was told last that this process works, and limit until when it believes that.
+	beat  time.Time
+	limit time.Duration
 }
 
 func (u *linuxUnits) connect() (*dbus.Conn, error) {

@@ -78,7 +78,7 @@ func (n *node) apply(p *v1alpha1.Plan) v1alpha1.RunView {
 		}
 		return nil, errors.New("no such blob")
 	}
-	if err := converge.To(context.Background(), n.m.Machine(), p, p.After, blob, func(v1alpha1.Progress) {}); err != nil {
+	if err := converge.To(context.Background(), n.m.Machine(), p, p.After, blob, converge.Options{}); err != nil {
 		n.t.Fatal(err)
 	}
 	view := v1alpha1.RunView{Plan: *p, Contents: map[string]string{}, Run: v1alpha1.Run{

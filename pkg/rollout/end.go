@@ -61,7 +61,7 @@ func (p *Prepared) rolledBack(ctx, live context.Context, why error) Result {
 	return p.result(ctx, outcome, errors.Join(append([]error{why}, errs...)...))
 }
 
-// stuck leaves the node as it is: neither before nor after, cordoned, for a person to look at.
+// stuck leaves the node as it is: cordoned, served by what could be started, for a person to look at.
 func (p *Prepared) stuck(ctx context.Context, why error) Result {
 	late, cancel := p.e.outlive(ctx, cleanupTimeout)
 	defer cancel()
@@ -125,7 +125,10 @@ func (p *Prepared) state(outcome Outcome, node *corev1.Node, asked error) string
 	case RolledBack:
 		return "rolled back: " + known
 	case Stuck:
-		return "neither before nor after: " + known
+		if p.last != nil && p.last.Serving != "" {
+			return fmt.Sprintf("stuck, served by %s: %s", p.last.Serving, known)
+		}
+		return "stuck, and no runtime serves it: " + known
 	case Unknown, Interrupted:
 		return known + p.whatElse(outcome)
 	}
@@ -178,7 +181,7 @@ func (p *Prepared) next(outcome Outcome, node *corev1.Node) string {
 			return fmt.Sprintf("%s   (%s)", p.again(), why)
 		}
 	case Stuck:
-		return fmt.Sprintf("%s rollback %s   (after looking at the files named above)", program, name)
+		return fmt.Sprintf("%s rollback %s   (once what is named above is mended)", program, name)
 	case RolledBack:
 		if node != nil && node.Spec.Unschedulable && p.cordoned {
 			return "kubectl uncordon " + name

@@ -66,7 +66,7 @@ const (
 	Validated   Outcome = "validated"   // a server-side dry run: staged, checked, removed again
 	Refused     Outcome = "refused"     // stopped before anything that serves was changed
 	RolledBack  Outcome = "rolled back" // changed and taken back: what was before stands
-	Stuck       Outcome = "stuck"       // neither before nor after: a person is needed
+	Stuck       Outcome = "stuck"       // the state before can't be reached: a person is needed
 	Interrupted Outcome = "interrupted" // the operator stopped it; State says where the node is
 	Unknown     Outcome = "unknown"     // the node could not be asked any more; it ends alone
 )

@@ -26,6 +26,9 @@ type Plan struct {
 	After  State `json:"after"`
 	// Evacuate are the endpoints of the runtimes whose pods must be gone before their daemons change: both ends.
 	Evacuate []RuntimeRef `json:"evacuate"`
+	// Sockets are the paths where the units of both runtimes bind. What stands there and is no socket keeps them from starting:
+	// a runtime makes a directory of a pod's hostPath volume whose path isn't there.
+	Sockets []string `json:"sockets,omitempty"`
 	// EvacuationGrace is how long a pod's own termination grace period is honoured at most; 0: 30 seconds.
 	EvacuationGrace time.Duration `json:"evacuationGrace,omitempty"`
 	// Modules and Sysctls are loaded and set going forward, never unset.

@@ -18,7 +18,7 @@ const (
 	PhaseRollingBack Phase = "rollingBack" // converge(before) under way
 	PhaseRolledBack  Phase = "rolledBack"  // before stands again
 	PhaseRemoved     Phase = "removed"     // staged only and given up: nothing was changed
-	PhaseStuck       Phase = "stuck"       // a file is neither before nor after: somebody else wrote it meanwhile
+	PhaseStuck       Phase = "stuck"       // before can't be reached: a foreign file is in the way, or its runtime doesn't start
 )
 
 // Open reports whether a run in this phase still owns the node.
@@ -66,6 +66,13 @@ type Run struct {
 	StageTimeout   time.Duration `json:"stageTimeout,omitempty"`
 	// DeadlineIn is the time left when the record was read; negative: passed.
 	DeadlineIn time.Duration `json:"deadlineIn,omitempty"`
+	// RuntimesStopped says that a runtime was stopped, or is about to be, on the way to after. While it is false, the pods'
+	// runtime is the one of before and runs with the files of before.
+	RuntimesStopped bool `json:"runtimesStopped,omitempty"`
+	// Serving is the runtime that serves a stuck node; empty where none does.
+	Serving RuntimeName `json:"serving,omitempty"`
+	// Retry is when the node tries again to pay what it owes the API server (Restore).
+	Retry Retry `json:"retry,omitzero"`
 	// Restore is what the node must get back of the API's side when the run ends without its plugin.
 	Restore APIRestore `json:"restore"`
 	// PlanDigest is the digest of the plan that is applied.
@@ -75,6 +82,12 @@ type Run struct {
 	// KubeletStopped and KubeletStarted bound the outage as the node saw it (last converge).
 	KubeletStopped time.Time `json:"kubeletStopped,omitzero"`
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
+}
+
+// Retry counts what failed, and says when it is tried next.
+type Retry struct {
+	Failed int    `json:"failed"`
+	Next   Moment `json:"next"`
 }
 
 // Moment is a point in time on a node, on CLOCK_BOOTTIME.

@@ -83,6 +83,7 @@ func (n *Node) off() {
 		s.reboot()
 	}
 	clear(n.locks)
+	n.unmake()
 	n.cond.Broadcast()
 }
 
@@ -217,6 +218,7 @@ func (n *Node) settle() {
 			}()
 		}
 	}
+	m.bark(now)
 	n.runPods()
 }
 
@@ -255,8 +257,10 @@ func (n *Node) runPods() {
 				n.violation("pod %s/%s runs in %s and in %s", p.Namespace, p.Name, name, server.program.Runtime)
 			}
 		}
+		n.mount(p)
 		s.run(p)
 	}
+	s.collect()
 }
 
 // kubelet is the running kubelet's process.

@@ -125,6 +125,9 @@ func (r *remote) change(ctx context.Context, what, id string, do func(*store, *s
 		if b == nil {
 			return nil
 		}
+		if b.pod.Unkillable {
+			return fmt.Errorf("rpc error: code = DeadlineExceeded desc = %s %s/%s: context deadline exceeded", what, b.pod.Namespace, b.pod.Name)
+		}
 		return r.p.n.act(r.p, fmt.Sprintf("%s %s/%s", what, b.pod.Namespace, b.pod.Name), func() error { do(s, b); return nil })
 	})
 }
@@ -152,7 +155,7 @@ func (r *remote) StopContainer(ctx context.Context, id string, grace time.Durati
 }
 
 func (r *remote) StopSandbox(ctx context.Context, id string) error {
-	return r.change(ctx, "stop sandbox", id, func(_ *store, b *sandbox) { b.kill(); b.attached = false })
+	return r.change(ctx, "stop sandbox", id, func(_ *store, b *sandbox) { b.kill(); b.attached, b.stopped = false, true })
 }
 
 func (r *remote) RemoveSandbox(ctx context.Context, id string) error {

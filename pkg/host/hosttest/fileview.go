@@ -180,7 +180,11 @@ func (f files) remove(at string) error {
 	if i == nil || i.kind == v1alpha1.Directory && len(n.fs.children(at)) > 0 {
 		return nil
 	}
-	if err := n.act(f.p, "remove "+at, func() error { n.fs.set(dir, entry{path: at}); return nil }); err != nil {
+	remove := func() error { n.fs.set(dir, entry{path: at}); return nil }
+	if err := n.fixed(at); err != nil {
+		return err
+	}
+	if err := n.act(f.p, "remove "+at, remove); err != nil {
 		return err
 	}
 	return f.syncDir(dir)
@@ -230,6 +234,9 @@ func (f files) replace(at string, want v1alpha1.FileState, content []byte) error
 		{"write " + at, func() { n.fs.set(dir, entry{path: temp, new: fresh}) }},
 		{"fsync " + at, func() { fresh.synced = len(fresh.data) }},
 		{"rename " + at, func() { n.fs.set(dir, entry{path: temp}, entry{path: at, new: fresh}) }},
+	}
+	if err := n.fixed(at); err != nil {
+		return err
 	}
 	for _, s := range steps {
 		if err := n.act(f.p, s.name, func() error { s.do(); return nil }); err != nil {

@@ -32,6 +32,7 @@ type unitState struct {
 	procs     []*proc
 	log       []string
 	due       time.Time // of an automatic restart, or of a timer
+	silent    time.Time // when it counts as hung
 }
 
 // proc is a program that runs.
@@ -139,6 +140,13 @@ func (m *manager) run(ctx context.Context, u *unitState) error {
 		u.due = m.n.clock.now().Add(delay(u.def, "Timer.OnActiveSec"))
 		u.set(m.n, "active", "waiting")
 	case ".socket":
+		for _, l := range u.def.all("Socket.ListenStream") {
+			if err := m.n.blocked(l); err != nil {
+				u.say("%v", err)
+				u.set(m.n, "failed", "failed")
+				return fmt.Errorf("job for %s failed: %w", name, err)
+			}
+		}
 		u.set(m.n, "active", "listening")
 	default:
 		u.set(m.n, "active", "active")
@@ -170,6 +178,9 @@ func (m *manager) exec(ctx context.Context, u *unitState, argv, env []string, st
 		return nil
 	}
 	u.procs = []*proc{p}
+	if u.watched() {
+		u.silent = n.clock.now().Add(u.watchdog())
+	}
 	if kind != "oneshot" {
 		u.set(n, "active", "running")
 		n.settle()
@@ -309,6 +320,11 @@ func (n *Node) spawn(unit string, argv, env []string, stdin io.Reader) (*proc, e
 	}
 	if program.Serves != nil {
 		p.endpoint = socketPath(program.Serves(argv, read))
+	}
+	if program.Runtime != "" && p.endpoint != "" {
+		if err := n.blocked(p.endpoint); err != nil {
+			return p, fmt.Errorf("%s: %w", path.Base(at), err)
+		}
 	}
 	p.conf = n.loaded(program, argv, env)
 	if program.Main == nil {

@@ -39,6 +39,11 @@ type Node struct {
 	dockerHosts []v1alpha1.DockerHost
 	swarm       v1alpha1.Swarm
 
+	// immutable are paths that can't be replaced, mountMade what pods' mounts left at paths in /run.
+	immutable map[string]bool
+	mountMade map[string]bool
+	frozen    string
+
 	modules map[string]bool
 	sysctls map[string]string
 	fsInfo  map[string]v1alpha1.Filesystem
@@ -74,6 +79,9 @@ func New(options ...Option) *Node {
 		fsInfo:   map[string]v1alpha1.Filesystem{},
 		locks:    map[string]*Process{},
 		lastPID:  1000,
+
+		immutable: map[string]bool{},
+		mountMade: map[string]bool{},
 	}
 	n.cond = sync.NewCond(&n.mu)
 	for _, o := range options {

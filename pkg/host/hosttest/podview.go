@@ -86,6 +86,21 @@ func (v pods) Detach(context.Context) error {
 	})
 }
 
+func (v pods) Volumes(context.Context) (map[string]string, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	out := map[string]string{}
+	for _, p := range v.p.n.pods {
+		for _, name := range p.Volumes {
+			out["/var/lib/kubelet/pods/"+p.UID+"/volumes/kubernetes.io~nfs/"+name] = "nfs4"
+		}
+	}
+	return out, nil
+}
+
 func (v pods) Unmount(_ context.Context, r v1alpha1.RuntimeName) error {
 	if monitors[r] == "" {
 		return fmt.Errorf("unknown runtime %q", r)

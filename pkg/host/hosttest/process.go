@@ -128,6 +128,10 @@ func (n *Node) act(p *Process, what string, do func() error) error {
 			return errDead
 		}
 	}
+	n.freeze(p, what)
+	if p.dead {
+		return errDead
+	}
 	var err error
 	if n.crash.fault != nil {
 		err = n.crash.fault(what)

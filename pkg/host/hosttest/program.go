@@ -57,6 +57,12 @@ type Pod struct {
 	// Grace is its termination grace period in seconds; Stubborn pods ignore SIGTERM.
 	Grace    int
 	Stubborn bool
+	// Unkillable pods have a process that hangs in the kernel: neither their runtime nor a signal ends it.
+	Unkillable bool
+	// HostPaths are its hostPath volumes without a type: a runtime makes a directory where nothing stands.
+	HostPaths []string
+	// Volumes are its network volumes, which the kubelet mounts and keeps mounted.
+	Volumes []string
 }
 
 // Pods binds pods to the node.

@@ -28,6 +28,7 @@ type sandbox struct {
 	attached bool            // it holds a network attachment
 	mounted  bool            // its file systems are mounted
 	pid      int
+	stopped  bool // its runtime was told to stop it, and knows it as such
 	unborn   bool // its start never came to its end: no runtime lists it
 }
 
@@ -60,6 +61,11 @@ func (s *store) find(uid string) *sandbox {
 	return nil
 }
 
+// collect is the kubelet's garbage collection: a stopped sandbox goes once its pod has another one.
+func (s *store) collect() {
+	s.sandboxes = slices.DeleteFunc(s.sandboxes, func(b *sandbox) bool { return b.stopped && !b.alive && s.find(b.pod.UID) != nil })
+}
+
 func (s *store) living() int {
 	count := 0
 	for _, b := range s.sandboxes {
@@ -71,6 +77,14 @@ func (s *store) living() int {
 }
 
 func (b *sandbox) kill() {
+	if b.pod.Unkillable {
+		return
+	}
+	b.end()
+}
+
+// end ends it whatever hangs in it, as a boot does.
+func (b *sandbox) end() {
 	b.alive = false
 	for c := range b.running {
 		b.running[c] = false
@@ -86,7 +100,7 @@ func (s *store) stopAll() {
 // reboot ends processes and mounts; the runtime or kubelet that comes up clears the attachments it finds in its records.
 func (s *store) reboot() {
 	for _, b := range s.sandboxes {
-		b.kill()
+		b.end()
 		b.attached, b.mounted = false, false
 	}
 }
