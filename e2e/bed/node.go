@@ -4,6 +4,7 @@ package bed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,12 +179,11 @@ func (n *Node) OpenRun(ctx context.Context) (*v1alpha1.Run, error) {
 	return nil, nil
 }
 
+// sortRuns puts the oldest first.
 func sortRuns(runs []v1alpha1.Run) {
-	for i := range runs {
-		for j := i; j > 0 && runs[j].Created.Before(runs[j-1].Created); j-- {
-			runs[j], runs[j-1] = runs[j-1], runs[j]
-		}
-	}
+	slices.SortStableFunc(runs, func(a, b v1alpha1.Run) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), a.Created.Compare(b.Created))
+	})
 }
 
 // ErrRunning means that a container of the engine still runs.

@@ -30,8 +30,8 @@ const (
 )
 
 // restored gives back what the run has taken of the API's side, if the plugin isn't there to do it, with the kubelet's own
-// credential. It returns false as long as something is owed: the record keeps that, and when it is tried next. Only the newest run
-// is told of on the node: what an older one owes may be paid late.
+// credential. It returns false as long as something is owed: the record keeps that, and when it is tried next. Only the newest
+// run is told of on the node: what an older one owes may be paid late.
 func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, newest bool) bool {
 	if none(r.Restore) {
 		return true

@@ -74,6 +74,9 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if err := a.uninstall(ctx, a.early(p), stands, earlyUnit); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(runs[:i], func(r v1alpha1.Run) bool { return r.Phase == v1alpha1.PhaseConfirmed }) {
+			r.Restore.KubeadmSocket = "" // that one has set it since
+		}
 		if !a.restored(ctx, r, p, i == 0) {
 			needed = true
 		}

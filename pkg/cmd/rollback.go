@@ -43,9 +43,9 @@ func (p *program) newRollback() *cobra.Command {
 			Without a node: lists the last run of every node, as its annotation tells. With --deep the nodes are asked,
 			each through a pod that is deleted again, and all runs that they keep are listed.
 
-			With nodes: takes them back to what was before their last run, or before --to-run. That is a switch like any
-			other, with the same plan, prompt, drain, proof and deadline. It refuses when a file was changed since, and
-			shows which. A run that is still open is taken back at once.`),
+			With nodes: takes them back to what was before their last run, or before --to-run; what was undone
+			already is passed over. That is a switch like any other, with the same plan, prompt, drain, proof and deadline.
+			It refuses when a file was changed since, and shows which. A run that is still open is taken back at once.`),
 		Example: p.examples(`
 			# What was done
 			kubectl runtime rollback
