@@ -75,6 +75,7 @@ func planned() []Rule {
 		{"E007", "the image endpoint follows the runtime", "An image endpoint of its own is a proxy that must be changed together with the runtime."},
 		{"E008", "--runtime-cgroups names the old runtime's unit", "The kubelet accounts the runtime by its cgroup. Another value is left as it is."},
 		{"E009", "the edited files say what they must", "After the edits all places together are read again as the kubelet would read them."},
+		{"N009", "no configuration management writes the files of the switch back", "Puppet, Chef, Salt, CFEngine, a timer of ansible-pull and what cloud-init runs at each boot write files of the node whoever changed them. One that writes the kubelet's configuration as it was, after the switch, leads the kubelet to a runtime that is parked. They are recognised by their units and by programs of root. Change the files that the finding lists there, too, and let the agent rest meanwhile."},
 		{runtimes.NotCarried, "everything that was configured has an equal in the target", "What has none is named, with what to do about it. It stops working after the switch."},
 		{runtimes.Conflict, "the target isn't configured otherwise already", "Where an operator configured the target itself, that wins over what the old runtime says."},
 		{runtimes.CRIDisabled, "containerd serves CRI", "Docker's packages disable containerd's CRI plugin. The plan enables it."},

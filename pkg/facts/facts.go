@@ -64,6 +64,7 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	g.health(ctx)
 	g.filesystems()
 	g.networks()
+	g.managers(ctx)
 	g.uninterruptible(ctx)
 	g.users(ctx)
 	g.journal()

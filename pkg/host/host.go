@@ -191,6 +191,8 @@ type Procs interface {
 	// Find returns the processes whose executable's base name is one of names. The command line of one that waits in the
 	// kernel isn't read: who reads it may wait, too.
 	Find(names ...string) ([]v1alpha1.Process, error)
+	// OfRoot returns the processes of user root, kernel threads and what runs in containers left out.
+	OfRoot() ([]v1alpha1.Process, error)
 	// Environ returns the environment of a process.
 	Environ(pid int) ([]string, error)
 	// Runs reports whether a process runs the file that stands at path now, links followed: an upgrade puts another file

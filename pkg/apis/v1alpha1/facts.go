@@ -34,6 +34,8 @@ type Facts struct {
 	Sysctls map[string]string `json:"sysctls"`
 	// Users are those who use the runtimes without Kubernetes; nil in facts of agents that didn't look.
 	Users *Users `json:"users,omitempty"`
+	// Managers are the agents of configuration management that run on the node, or will at its next boot, by name.
+	Managers []ConfigManager `json:"managers,omitempty"`
 	// Uninterruptible are the processes of pods that wait in the kernel where no signal reaches them, by their numbers.
 	Uninterruptible []UninterruptibleProcess `json:"uninterruptible,omitempty"`
 	// OpenRun is the run that is open on the node, if any; Runs are the kept ones, newest first.

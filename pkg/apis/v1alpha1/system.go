@@ -22,6 +22,14 @@ type Deprecation struct {
 	Last time.Time `json:"last,omitzero"`
 }
 
+// ConfigManager is an agent of configuration management: it writes files of the node whoever changed them.
+type ConfigManager struct {
+	// Name is the product's, such as Puppet.
+	Name string `json:"name"`
+	// Seen are the units, processes and files that show it.
+	Seen []string `json:"seen"`
+}
+
 // UninterruptibleProcess is a process of a pod that has a thread in state D: it waits in the kernel, for storage most often, and
 // did not run while it was looked at.
 type UninterruptibleProcess struct {

@@ -38,6 +38,8 @@ type Node struct {
 	clients     []v1alpha1.Client
 	dockerHosts []v1alpha1.DockerHost
 	swarm       v1alpha1.Swarm
+	// others are the processes that Processes gave it.
+	others []v1alpha1.Process
 
 	modules map[string]bool
 	sysctls map[string]string
