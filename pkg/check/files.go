@@ -14,7 +14,7 @@ func Files(f *v1alpha1.Facts, changed []v1alpha1.FileState) []v1alpha1.Finding {
 			paths = append(paths, x.Path)
 		}
 	}
-	return managed(f, paths)
+	return identified("N009", f.Node, managed(f, paths))
 }
 
 // managed names, for each agent of configuration management, what would have to be changed there, too.
@@ -25,9 +25,7 @@ func managed(f *v1alpha1.Facts, paths []string) []v1alpha1.Finding {
 			break
 		}
 		hint := fmt.Sprintf("change the listed files in what %s manages, too, before it runs again; those that it doesn't manage need nothing", m.Name)
-		x := shown(warn(hint, "%s manages this node (%s) and may undo what the switch writes", m.Name, several(m.Seen)), paths...)
-		x[0].ID = "N009"
-		out = append(out, x...)
+		out = append(out, shown(warn(hint, "%s manages this node (%s) and may undo what the switch writes", m.Name, several(m.Seen)), paths...)...)
 	}
 	return out
 }
