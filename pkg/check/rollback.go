@@ -11,10 +11,10 @@ import (
 
 // nowBack are the rules about what is on the node now that matter to a rollback: with what they refuse, it would stay down.
 // Whether it is well isn't among them: one may roll back because it isn't.
-var nowBack = []string{"N003", "N008", "K005", "K008", "R001", "R002", "R004", "R011"}
+var nowBack = []string{"N003", "N008", "K005", "K008", "K010", "K011", "R001", "R002", "R004", "R011"}
 
 // thenBack are the rules that are applied to the files that a rollback restores, which are those of a kubelet of then.
-var thenBack = []string{"N006", "H009"}
+var thenBack = []string{"N006", "K009", "H009"}
 
 // Rollback returns what rules say about taking the node back to what was before a kept run, errors first. was are the facts
 // with the files that it restores.
@@ -34,14 +34,20 @@ func Rollback(f, was *v1alpha1.Facts, v kubelet.View, kept v1alpha1.Plan) []v1al
 		case slices.Contains(nowBack, r.ID):
 			out = append(out, identified(r.ID, f.Node, r.apply(now))...)
 		case slices.Contains(thenBack, r.ID):
-			found := slices.DeleteFunc(r.apply(then), func(x v1alpha1.Finding) bool { return x.Severity != v1alpha1.SeverityError })
-			for i := range found {
-				found[i].Hint = "roll forward instead: " + Road(f.Node, to.Name) + " writes the files for this kubelet"
+			found := errorsOf(r.apply(then))
+			if len(errorsOf(r.apply(now))) == 0 {
+				for i := range found {
+					found[i].Hint = Road(f.Node, to.Name) + " keeps the kubelet's files as they are now"
+				}
 			}
 			out = append(out, identified(r.ID, f.Node, found)...)
 		}
 	}
 	return Sort(append(out, identified("R013", f.Node, sameVersion(now, kept))...))
+}
+
+func errorsOf(list []v1alpha1.Finding) []v1alpha1.Finding {
+	return slices.DeleteFunc(list, func(x v1alpha1.Finding) bool { return x.Severity != v1alpha1.SeverityError })
 }
 
 // Road is the command that leads a node to the runtime that served before where a rollback can't: by a plan for the files and

@@ -61,6 +61,7 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	g.follow(ctx)
 	g.configured(ctx)
 	g.blocked()
+	g.client()
 	g.health(ctx)
 	g.filesystems()
 	g.networks()
@@ -77,6 +78,8 @@ type gatherer struct {
 	m     host.Machine
 	facts *v1alpha1.Facts
 	mu    sync.Mutex
+	// environ is the kubelet's environment, of which facts get what says nothing secret.
+	environ []string
 	// pods are the pods that runtimes answered for, namespace/name by UID.
 	pods map[string]string
 }

@@ -223,8 +223,22 @@ type HTTP interface {
 	// Do sends one request to the API server that the kubeconfig at path names, with its client certificate, and
 	// returns the status code and the body.
 	Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error)
+	// Credential says what the kubeconfig at path makes a client do, its secrets left out. rotated is the file in which a
+	// kubelet renews its certificate: one that is there and holds longer counts. ErrNotExist without a kubeconfig.
+	Credential(path, rotated string) (Credential, error)
 	// Serve answers on a free port of 127.0.0.1 until stop is called, and returns the address as host:port.
 	Serve(handler http.Handler) (address string, stop func() error, err error)
+}
+
+// Credential is what a client uses.
+type Credential struct {
+	Server string
+	// Proxy is the kubeconfig's own.
+	Proxy string
+	// Certificate is the file of the client certificate, the kubeconfig itself for one that stands there, and Expires its end;
+	// empty where there is none.
+	Certificate string
+	Expires     time.Time
 }
 
 // Stores looks below CRI, into what a runtime keeps.

@@ -64,6 +64,8 @@ type MachineInfo struct {
 	Boot string `json:"boot"`
 	// ReadOnlyUsr says that /usr is mounted read-only or /etc is not writable: an immutable system.
 	ReadOnlyUsr bool `json:"readOnlyUsr,omitempty"`
+	// Swap are the devices and files to which the kernel swaps now.
+	Swap []string `json:"swap,omitempty"`
 	// AppArmor is nil where the kernel has none.
 	AppArmor *AppArmor `json:"appArmor,omitempty"`
 }
@@ -82,6 +84,8 @@ type KubeletInfo struct {
 	Healthy bool `json:"healthy"`
 	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
 	Env map[string]string `json:"env,omitempty"`
+	// Client is how it reaches the API server; nil where its kubeconfig couldn't be read.
+	Client *KubeletClient `json:"client,omitempty"`
 	// Kubeadm is the kubeadm binary on the node (kubelet.KubeadmBinaries says where to look); nil when there is none.
 	Kubeadm *Binary `json:"kubeadm,omitempty"`
 }

@@ -22,6 +22,20 @@ type Deprecation struct {
 	Last time.Time `json:"last,omitzero"`
 }
 
+// KubeletClient is how the kubelet reaches the API server. It holds nothing secret.
+type KubeletClient struct {
+	Kubeconfig string `json:"kubeconfig"`
+	// Server is the URL of the API server.
+	Server string `json:"server,omitempty"`
+	// Certificate is the file of its client certificate, the kubeconfig itself for one that stands there, and Expires its end;
+	// empty where it uses something else.
+	Certificate string    `json:"certificate,omitempty"`
+	Expires     time.Time `json:"expires,omitzero"`
+	// Proxy is the proxy that its environment puts between it and the server, masked; empty: none, or one of the kubeconfig,
+	// which everybody who reads that uses.
+	Proxy string `json:"proxy,omitempty"`
+}
+
 // ConfigManager is an agent of configuration management: it writes files of the node whoever changed them.
 type ConfigManager struct {
 	// Name is the product's, such as Puppet.

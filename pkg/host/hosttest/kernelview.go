@@ -212,6 +212,16 @@ func (v web) Do(_ context.Context, kubeconfig, method, path, contentType string,
 	return code, answer, v.p.alive()
 }
 
+func (v web) Credential(path, _ string) (host.Credential, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return host.Credential{}, err
+	}
+	defer leave()
+	_, _, err = v.p.n.fs.follow(path)
+	return v.p.n.Credential, err
+}
+
 func (v web) Serve(handler http.Handler) (string, func() error, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,6 +21,9 @@ type Node struct {
 	// API answers requests to the API server; nil: it can't be reached.
 	API func(method, path, contentType string, body []byte) (int, []byte)
 
+	// Credential is what the kubelet's kubeconfig says, where there is one.
+	Credential host.Credential
+
 	// Pull is the registry: what an endpoint gets for a reference and a credential; nil: no registry can be reached.
 	Pull func(endpoint, ref string, auth *v1alpha1.RegistryAuth) (v1alpha1.Image, error)
 	// OpenImage answers Stores.Image; nil: the stores have no contents.
