@@ -13,7 +13,7 @@ import (
 func TestAnalyze(t *testing.T) {
 	fromConfig := View{
 		Unit: "kubelet.service", CgroupDriver: "systemd", ConfigFile: kubeadmConfig, Kubeconfig: "/etc/kubernetes/kubelet.conf",
-		Bootstrap: "/etc/kubernetes/bootstrap-kubelet.conf",
+		Bootstrap:     "/etc/kubernetes/bootstrap-kubelet.conf",
 		StaticPodPath: "/etc/kubernetes/manifests", RootDir: "/var/lib/kubelet", Healthz: "http://127.0.0.1:10248/healthz",
 	}
 	view := func(change func(*View)) View {
