@@ -204,6 +204,8 @@ type Procs interface {
 type Kernel interface {
 	Info() (v1alpha1.MachineInfo, error)
 	Modules() ([]string, error)
+	// Mounts returns what is mounted, in the order in which it was.
+	Mounts() ([]v1alpha1.Mount, error)
 	LoadModule(ctx context.Context, name string) error
 	// Sysctl reads a parameter by its dotted name; "" where it doesn't exist.
 	Sysctl(name string) (string, error)

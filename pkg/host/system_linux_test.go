@@ -241,3 +241,15 @@ func TestSwaps(t *testing.T) {
 		t.Errorf("a kernel without swapping: %q, %v", got, err)
 	}
 }
+
+func TestMountOptions(t *testing.T) {
+	list, err := linuxKernel{}.Mounts()
+	if err != nil || !slices.ContainsFunc(list, func(m v1alpha1.Mount) bool { return m.Path == "/" }) {
+		t.Errorf("%d mounts, %v", len(list), err)
+	}
+	for options, want := range map[string]bool{"ro": true, "ro,noatime": true, "rw,relatime,errors=remount-ro": false, "rw,ro": true, "": false} {
+		if hasOption(options, "ro") != want {
+			t.Errorf("%q", options)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -54,5 +55,46 @@ func TestConfigurationManagement(t *testing.T) {
 		if diff := cmp.Diff(want, got[i].Evidence); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+// TestMounts: a path that no rename replaces is found before anything is stopped, forward and back.
+func TestMounts(t *testing.T) {
+	type mount struct {
+		path     string
+		readOnly bool
+	}
+	for _, c := range []struct {
+		name   string
+		mounts []mount
+		want   string // part of the refusal
+	}{
+		{name: "elsewhere", mounts: []mount{{"/etc/hosts", false}, {"/etc/resolv.conf", true}, {"/usr", true}, {"/boot", true}, {"/etc/crictl.yaml.d", true}}},
+		{name: "a directory of its own", mounts: []mount{{"/etc", false}, {"/etc/containerd", false}, {"/var/lib/kubelet", false}}},
+		{name: "a file by itself", mounts: []mount{{"/etc/crictl.yaml", false}}, want: "N010 /etc/crictl.yaml is mounted by itself"},
+		{name: "a directory that can't be written", mounts: []mount{{"/etc/systemd", true}}, want: "N010 /etc/systemd is mounted read-only: the switch can't write /etc/systemd/system/"},
+		{name: "one above", mounts: []mount{{"/var", true}}, want: "N010 /var is mounted read-only: the switch can't write /var/lib/kubelet/kubeadm-flags.env"},
+		{name: "one that is covered", mounts: []mount{{"/var", true}, {"/var/lib/kubelet", false}}},
+		{name: "one that was covered by another", mounts: []mount{{"/etc/systemd", false}, {"/etc/systemd", true}}, want: "N010 /etc/systemd is mounted read-only"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNode(t, soundNode)
+			p, err := plan.Build(n.gather(), plan.Goal{Run: "r-00000001", To: v1alpha1.CRIO})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range c.mounts {
+				n.m.Mount(m.path, m.readOnly)
+			}
+			_, forward := plan.Build(n.gather(), plan.Goal{Run: "r-00000001", To: v1alpha1.CRIO})
+			view := n.apply(p)
+			_, back := plan.Inverse(view, n.gather(), "r-00000002")
+			for way, err := range map[string]error{"forward": forward, "back": back} {
+				refused := errors.As(err, new(*plan.RefusedError))
+				if refused != (c.want != "") || refused && (!strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), "N010") != 1) || !refused && err != nil {
+					t.Errorf("%s: %v, want %q", way, err, c.want)
+				}
+			}
+		})
 	}
 }

@@ -27,6 +27,8 @@ type Facts struct {
 	Dirs []Dir `json:"dirs"`
 	// Filesystems are the file systems behind the runtimes' stores, the kubelet's root and our own directory.
 	Filesystems []Filesystem `json:"filesystems"`
+	// Mounts are the mount points where a plan may write, and above, later ones behind those that they hide.
+	Mounts []Mount `json:"mounts,omitempty"`
 	// Networks are the configurations of CNI in the runtimes' directories, sorted by path.
 	Networks []Network `json:"networks,omitempty"`
 	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.

@@ -22,6 +22,12 @@ type Deprecation struct {
 	Last time.Time `json:"last,omitzero"`
 }
 
+// Mount is where something is mounted.
+type Mount struct {
+	Path     string `json:"path"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+}
+
 // KubeletClient is how the kubelet reaches the API server. It holds nothing secret.
 type KubeletClient struct {
 	Kubeconfig string `json:"kubeconfig"`

@@ -77,6 +77,15 @@ func (v kernel) Modules() ([]string, error) {
 	return sortedKeys(v.p.n.modules), nil
 }
 
+func (v kernel) Mounts() ([]v1alpha1.Mount, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return append([]v1alpha1.Mount{{Path: "/"}, {Path: "/run"}}, v.p.n.mounts...), nil
+}
+
 func (v kernel) LoadModule(_ context.Context, name string) error {
 	leave, err := v.p.enter()
 	if err != nil {

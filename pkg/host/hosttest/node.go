@@ -47,6 +47,7 @@ type Node struct {
 	modules map[string]bool
 	sysctls map[string]string
 	fsInfo  map[string]v1alpha1.Filesystem
+	mounts  []v1alpha1.Mount
 	locks   map[string]*Process
 	hung    map[string]bool
 	lastPID int
