@@ -70,10 +70,7 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 	}
 	var out []v1alpha1.Finding
 	for _, r := range rules() {
-		for _, x := range r.apply(n) {
-			x.ID, x.Node = r.ID, f.Node
-			out = append(out, x)
-		}
+		out = append(out, identified(r.ID, f.Node, r.apply(n))...)
 	}
 	return Sort(out)
 }
@@ -107,6 +104,14 @@ func stop(hint, format string, args ...any) []v1alpha1.Finding {
 
 func warn(hint, format string, args ...any) []v1alpha1.Finding {
 	return []v1alpha1.Finding{{Severity: v1alpha1.SeverityWarning, Message: fmt.Sprintf(format, args...), Hint: hint}}
+}
+
+// identified gives findings the ID of their rule and their node.
+func identified(id, node string, list []v1alpha1.Finding) []v1alpha1.Finding {
+	for i := range list {
+		list[i].ID, list[i].Node = id, node
+	}
+	return list
 }
 
 // shown adds evidence to findings.

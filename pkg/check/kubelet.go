@@ -43,6 +43,18 @@ func kubeletRules() []rule {
 			"K008", "the kubelet runs the program that is on disk",
 			"A kubelet that was upgraded and not restarted would start as another version than the one that serves, in the middle of the switch and again in a rollback. Restart the kubelet and see whether the node is Ready before the switch.",
 		}, kubeletProgram},
+		{Rule{
+			"K009", "the kubelet accepts the node's swap",
+			"A kubelet with failSwapOn, which is the default, refuses to start while the kernel swaps anywhere, and one that runs doesn't notice swap that was switched on since: the restart that a switch needs would be its last. Switch swap off for good (swapoff -a, and its line in /etc/fstab or its unit), or set failSwapOn: false.",
+		}, swapOff},
+		{Rule{
+			"K010", "the kubelet's client certificate holds",
+			"A kubelet whose client certificate has expired exits when it is restarted, unless it may ask for a new one with a bootstrap kubeconfig, whose token must be valid still. While it runs it only fails to reach the API server. Renew the certificate before the switch: kubeadm's documentation says how (kubelet client certificate rotation fails).",
+		}, certificateHolds},
+		{Rule{
+			"K011", "the node reaches the API server as its kubelet does",
+			"A proxy in the environment of the kubelet's unit is the kubelet's alone. The node agent reads the kubelet's kubeconfig and not its environment: where only the proxy leads to the API server, the agent can neither uncordon the node nor leave a note there when it has rolled the node back alone, and kubectl runtime does that when it is run again. A proxy in the kubeconfig itself (proxy-url) is used by both.",
+		}, reachesAPI},
 	}
 }
 

@@ -44,8 +44,11 @@ func (p *program) newRollback() *cobra.Command {
 			each through a pod that is deleted again, and all runs that they keep are listed.
 
 			With nodes: takes them back to what was before their last run, or before --to-run; what was undone
-			already is passed over. That is a switch like any other, with the same plan, prompt, drain, proof and deadline.
-			It refuses when a file was changed since, and shows which. A run that is still open is taken back at once.`),
+			already is passed over. That is a switch like any
+			other, with the same plan, prompt, drain, proof and deadline. It refuses when a file was changed since, as
+			kubeadm upgrade does, shows which, and names the switch that returns to the earlier runtime and keeps the
+			change. It refuses, too, when the earlier runtime could not serve this kubelet any more. A run that is still
+			open is taken back at once.`),
 		Example: p.examples(`
 			# What was done
 			kubectl runtime rollback

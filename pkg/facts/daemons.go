@@ -44,6 +44,7 @@ func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
 	}
 	environ, err := g.m.Procs.Environ(p.PID)
 	g.problem("environment of the kubelet", err)
+	g.environ = environ
 	for _, word := range environ {
 		if !strings.HasPrefix(word, "KUBELET_") {
 			continue

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,9 +62,12 @@ func Gather(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, 
 	g.follow(ctx)
 	g.configured(ctx)
 	g.blocked()
+	g.client()
 	g.health(ctx)
 	g.filesystems()
+	g.mounts()
 	g.networks()
+	g.managers(ctx)
 	g.uninterruptible(ctx)
 	g.users(ctx)
 	g.journal()
@@ -76,6 +80,8 @@ type gatherer struct {
 	m     host.Machine
 	facts *v1alpha1.Facts
 	mu    sync.Mutex
+	// environ is the kubelet's environment, of which facts get what says nothing secret.
+	environ []string
 	// pods are the pods that runtimes answered for, namespace/name by UID.
 	pods map[string]string
 }
@@ -154,6 +160,26 @@ func (g *gatherer) filesystems() {
 		}
 		g.facts.Filesystems = append(g.facts.Filesystems, fs)
 	}
+}
+
+// writable are the directories below which plans write.
+var writable = []string{"/etc", "/var/lib/kubelet", journal.Dir}
+
+// mounts looks for what is mounted there, and above. What the kubelet mounts for pods isn't ours.
+func (g *gatherer) mounts() {
+	list, err := g.m.Kernel.Mounts()
+	g.problem("mounts", err)
+	for _, m := range list {
+		near := func(dir string) bool { return within(m.Path, dir) || within(dir, m.Path) }
+		if slices.ContainsFunc(writable, near) && !within(m.Path, "/var/lib/kubelet/pods") && !within(m.Path, "/var/lib/kubelet/plugins") {
+			g.facts.Mounts = append(g.facts.Mounts, m)
+		}
+	}
+}
+
+// within reports whether a path is dir, or below it.
+func within(p, dir string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // sort makes two looks at the same node equal.

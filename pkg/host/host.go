@@ -209,6 +209,8 @@ type Procs interface {
 	// Find returns the processes whose executable's base name is one of names. The command line of one that waits in the
 	// kernel isn't read: who reads it may wait, too.
 	Find(names ...string) ([]v1alpha1.Process, error)
+	// OfRoot returns the processes of user root, kernel threads and what runs in containers left out.
+	OfRoot() ([]v1alpha1.Process, error)
 	// Environ returns the environment of a process.
 	Environ(pid int) ([]string, error)
 	// Runs reports whether a process runs the file that stands at path now, links followed: an upgrade puts another file
@@ -220,6 +222,8 @@ type Procs interface {
 type Kernel interface {
 	Info() (v1alpha1.MachineInfo, error)
 	Modules() ([]string, error)
+	// Mounts returns what is mounted, in the order in which it was.
+	Mounts() ([]v1alpha1.Mount, error)
 	LoadModule(ctx context.Context, name string) error
 	// Sysctl reads a parameter by its dotted name; "" where it doesn't exist.
 	Sysctl(name string) (string, error)
@@ -239,8 +243,22 @@ type HTTP interface {
 	// Do sends one request to the API server that the kubeconfig at path names, with its client certificate, and
 	// returns the status code and the body.
 	Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error)
+	// Credential says what the kubeconfig at path makes a client do, its secrets left out. rotated is the file in which a
+	// kubelet renews its certificate: one that is there and holds longer counts. ErrNotExist without a kubeconfig.
+	Credential(path, rotated string) (Credential, error)
 	// Serve answers on a free port of 127.0.0.1 until stop is called, and returns the address as host:port.
 	Serve(handler http.Handler) (address string, stop func() error, err error)
+}
+
+// Credential is what a client uses.
+type Credential struct {
+	Server string
+	// Proxy is the kubeconfig's own.
+	Proxy string
+	// Certificate is the file of the client certificate, the kubeconfig itself for one that stands there, and Expires its end;
+	// empty where there is none.
+	Certificate string
+	Expires     time.Time
 }
 
 // Stores looks below CRI, into what a runtime keeps.

@@ -4,7 +4,10 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -75,6 +78,49 @@ func (linuxHTTP) Do(ctx context.Context, kubeconfig, method, path, contentType s
 		return answer.StatusCode, nil, fmt.Errorf("reading the answer of %s: %w", cluster.server, err)
 	}
 	return answer.StatusCode, out, nil
+}
+
+func (linuxHTTP) Credential(path, rotated string) (Credential, error) {
+	data, err := os.ReadFile(path)
+	if gone(err) {
+		return Credential{}, fmt.Errorf("reading %s: %w", path, ErrNotExist)
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	cluster, err := parseKubeconfig(data, path)
+	if err != nil {
+		return Credential{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	out := Credential{Server: cluster.server, Proxy: cluster.proxy}
+	if len(cluster.cert) == 0 {
+		return out, nil
+	}
+	out.Certificate = cmp.Or(cluster.certFile, path)
+	if out.Expires, err = expires(cluster.cert); err != nil {
+		return out, fmt.Errorf("reading %s: %w", out.Certificate, err)
+	}
+	if data, err := os.ReadFile(rotated); err == nil {
+		if end, err := expires(data); err == nil && end.After(out.Expires) {
+			out.Certificate, out.Expires = rotated, end
+		}
+	}
+	return out, nil
+}
+
+// expires is the end of the first certificate in PEM, which is the client's own.
+func expires(data []byte) (time.Time, error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return cert.NotAfter.UTC(), nil
+	}
+	return time.Time{}, errors.New("no certificate in it")
 }
 
 func (linuxHTTP) Serve(handler http.Handler) (address string, stop func() error, err error) {

@@ -26,13 +26,18 @@ import (
 // clientCert makes a certificate and its key in one file, as the kubelet keeps its own.
 func clientCert(t *testing.T) (pemBytes []byte, pool *x509.CertPool) {
 	t.Helper()
+	return clientCertUntil(t, time.Now().Add(time.Hour))
+}
+
+func clientCertUntil(t *testing.T, end time.Time) (pemBytes []byte, pool *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "system:node:a", Organization: []string{"system:nodes"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: end.Add(-2 * time.Hour), NotAfter: end, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -50,6 +55,51 @@ func clientCert(t *testing.T) (pemBytes []byte, pool *x509.CertPool) {
 	pool = x509.NewCertPool()
 	pool.AddCert(cert)
 	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), pool
+}
+
+// TestCredential: what a kubelet authenticates itself with, and until when.
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	today, tomorrow := time.Now().UTC().Truncate(time.Second), time.Now().UTC().Truncate(time.Second).Add(24*time.Hour)
+	older, _ := clientCertUntil(t, today)
+	newer, _ := clientCertUntil(t, tomorrow)
+	user := func(text string) string {
+		return "clusters:\n- {name: c, cluster: {server: \"https://10.0.0.1:6443/\", proxy-url: \"http://p:1\"}}\ncontexts:\n- {name: x, context: {cluster: c, user: u}}\ncurrent-context: x\nusers:\n- {name: u, user: {" + text + "}}\n"
+	}
+	inline := "client-certificate-data: " + base64.StdEncoding.EncodeToString(older) + ", client-key-data: " + base64.StdEncoding.EncodeToString(older)
+	for name, text := range map[string]string{
+		"older.pem": string(older), "newer.pem": string(newer), "junk.pem": "junk", "inline": user(inline), "file": user("client-certificate: older.pem, client-key: older.pem"),
+		"token": user("token: abc"), "junk": user("client-certificate: junk.pem, client-key: junk.pem"),
+	} {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, file, rotated, certificate string
+		expires                          time.Time
+	}{
+		{"in the kubeconfig", "inline", "", at("inline"), today},
+		{"in a file beside it", "file", "", at("older.pem"), today},
+		{"renewed since", "inline", at("newer.pem"), at("newer.pem"), tomorrow},
+		{"the same file", "file", at("older.pem"), at("older.pem"), today},
+		{"not renewed yet", "file", at("none.pem"), at("older.pem"), today},
+		{"a renewal that is none", "file", at("junk.pem"), at("older.pem"), today},
+		{"none", "token", at("newer.pem"), "", time.Time{}},
+	} {
+		got, err := linuxHTTP{}.Credential(at(c.file), c.rotated)
+		want := Credential{Server: "https://10.0.0.1:6443", Proxy: "http://p:1", Certificate: c.certificate, Expires: c.expires}
+		if got != want || err != nil {
+			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, want)
+		}
+	}
+	if _, err := (linuxHTTP{}).Credential(at("nowhere"), ""); !errors.Is(err, ErrNotExist) {
+		t.Errorf("no kubeconfig: %v", err)
+	}
+	if _, err := (linuxHTTP{}).Credential(at("junk"), ""); err == nil {
+		t.Error("junk was taken for a certificate")
+	}
 }
 
 func TestAPI(t *testing.T) {

@@ -44,7 +44,8 @@ func (k linuxKernel) Info() (v1alpha1.MachineInfo, error) {
 	out.SELinux = selinux()
 	out.ReadOnlyUsr = readOnly("/usr") || readOnly("/etc")
 	out.AppArmor = appArmor("/")
-	return out, nil
+	out.Swap, err = swaps("/proc/swaps")
+	return out, err
 }
 
 // osRelease reads the variables of os-release(5), whose values may be quoted as in a shell.
@@ -89,6 +90,21 @@ func selinux() string {
 		return "enforcing"
 	}
 	return "permissive"
+}
+
+// swaps reads the table of what is swapped to; a kernel without swapping has none.
+func swaps(file string) ([]string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("looking for swap: %w", err)
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Fields(line); len(words) == 5 && words[0] != "Filename" {
+			out = append(out, words[0])
+		}
+	}
+	return out, nil
 }
 
 func readOnly(path string) bool {

@@ -25,6 +25,7 @@ type cluster struct {
 	ca, cert, key         []byte
 	token                 string
 	proxy                 string
+	certFile              string // where cert stands, if in a file of its own
 }
 
 // kubeconfigFile is the part of the format that a kubelet's kubeconfig uses.
@@ -77,10 +78,7 @@ func parseKubeconfig(data []byte, file string) (cluster, error) {
 		if len(inline) > 0 || name == "" {
 			return inline
 		}
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(file), name)
-		}
-		content, errRead := os.ReadFile(name)
+		content, errRead := os.ReadFile(beside(name, file))
 		err = errors.Join(err, errRead)
 		return content
 	}
@@ -94,6 +92,9 @@ func parseKubeconfig(data []byte, file string) (cluster, error) {
 	for _, x := range c.Users {
 		if x.Name == userName {
 			out.cert, out.key = either(x.User.CertData, x.User.Cert), either(x.User.KeyData, x.User.Key)
+			if len(x.User.CertData) == 0 {
+				out.certFile = beside(x.User.Cert, file)
+			}
 			if out.token = x.User.Token; out.token == "" {
 				out.token = strings.TrimSpace(string(either(nil, x.User.TokenFile)))
 			}
@@ -103,6 +104,14 @@ func parseKubeconfig(data []byte, file string) (cluster, error) {
 		err = fmt.Errorf("cluster %q has no server", clusterName)
 	}
 	return out, err
+}
+
+// beside resolves a path that a file names relative to itself.
+func beside(name, file string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(file), name)
 }
 
 func (c kubeconfigFile) current() (cluster, user string, err error) {

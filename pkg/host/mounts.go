@@ -6,9 +6,13 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // systemMounts are the mounts that this process sees: it runs in the host's mount namespace.
@@ -44,6 +48,21 @@ func (p linuxPods) Volumes(context.Context) (map[string]string, error) {
 	}
 	return out, nil
 }
+
+func (linuxKernel) Mounts() ([]v1alpha1.Mount, error) {
+	list, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	var out []v1alpha1.Mount
+	for _, m := range list {
+		// A mount may be read-only itself, or its whole file system.
+		out = append(out, v1alpha1.Mount{Path: m.Mountpoint, ReadOnly: hasOption(m.Options, "ro") || hasOption(m.VFSOptions, "ro")})
+	}
+	return out, nil
+}
+
+func hasOption(options, name string) bool { return slices.Contains(strings.Split(options, ","), name) }
 
 // unmountIdle unmounts what nobody uses. What is in use stays.
 func (systemMounts) unmountIdle(point string) error {

@@ -65,6 +65,43 @@ func (p linuxProcs) Find(names ...string) ([]v1alpha1.Process, error) {
 	return out, nil
 }
 
+func (p linuxProcs) OfRoot() ([]v1alpha1.Process, error) {
+	pids, err := p.pids()
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := p.ownNamespace()
+	if err != nil {
+		return nil, err
+	}
+	booted := p.booted()
+	var out []v1alpha1.Process
+	for _, pid := range pids {
+		exe, err := p.exe(pid)
+		if err != nil || !p.ofRoot(pid) || p.ended(pid) {
+			continue // a kernel thread has no program
+		}
+		if ns, err := p.pidNamespace(pid); err != nil || ns != namespace {
+			continue
+		}
+		if proc, err := p.describe(pid, exe, booted); err == nil {
+			out = append(out, proc)
+		}
+	}
+	return out, nil
+}
+
+// ofRoot goes by the effective user. The owner of a directory in /proc says less: a process that hides its memory seems to be
+// root's.
+func (p linuxProcs) ofRoot(pid int) bool {
+	x, err := p.fs.Proc(pid)
+	if err != nil {
+		return false
+	}
+	status, err := x.NewStatus()
+	return err == nil && status.UIDs[1] == 0
+}
+
 func (p linuxProcs) pids() ([]int, error) {
 	list, err := p.fs.AllProcs()
 	if err != nil {

@@ -6,7 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // copyOf copies this test's program, to be started from there.
@@ -77,5 +81,38 @@ func TestRuns(t *testing.T) {
 	runs(at("link"), false)
 	if _, err := procs.Runs(4999999, at("link")); err == nil {
 		t.Error("a process that isn't there runs something")
+	}
+}
+
+func TestOfRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts processes of others")
+	}
+	start := func(uid uint32) int {
+		t.Helper()
+		cmd := exec.Command("/bin/sleep", "60")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		return cmd.Process.Pid
+	}
+	ours, theirs := start(0), start(65534)
+	list, err := procsAt(t, "/proc").OfRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(pid int) bool {
+		return slices.ContainsFunc(list, func(p v1alpha1.Process) bool { return p.PID == pid && len(p.Argv) == 2 })
+	}
+	if !has(ours) || has(theirs) {
+		t.Errorf("root's: %v, another user's: %v", has(ours), has(theirs))
+	}
+	if slices.ContainsFunc(list, func(p v1alpha1.Process) bool { return p.Exe == "" }) {
+		t.Error("kernel threads are among them")
 	}
 }

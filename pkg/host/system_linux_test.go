@@ -221,3 +221,35 @@ func TestSystemdVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestSwaps(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "swaps")
+	const header = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+	for text, want := range map[string][]string{
+		"":     nil,
+		header: nil,
+		header + "/dev/sda2                               partition\t1048572\t\t0\t\t-2\n/dev/zram0                              partition\t4194300\t\t0\t\t100\n": {"/dev/sda2", "/dev/zram0"},
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := swaps(file); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	if got, err := swaps(file + "-none"); err != nil || got != nil {
+		t.Errorf("a kernel without swapping: %q, %v", got, err)
+	}
+}
+
+func TestMountOptions(t *testing.T) {
+	list, err := linuxKernel{}.Mounts()
+	if err != nil || !slices.ContainsFunc(list, func(m v1alpha1.Mount) bool { return m.Path == "/" }) {
+		t.Errorf("%d mounts, %v", len(list), err)
+	}
+	for options, want := range map[string]bool{"ro": true, "ro,noatime": true, "rw,relatime,errors=remount-ro": false, "rw,ro": true, "": false} {
+		if hasOption(options, "ro") != want {
+			t.Errorf("%q", options)
+		}
+	}
+}

@@ -103,6 +103,17 @@ func (v *View) basics(flags []flag, cfg config) {
 	if f, ok := lastFlag(flags, "kubeconfig"); ok {
 		v.Kubeconfig = f.value
 	}
+	if f, ok := lastFlag(flags, "bootstrap-kubeconfig"); ok {
+		v.Bootstrap = f.value
+	}
+	// A flag without a value is true.
+	if rotates := pick("rotate-certificates", "false", "rotateCertificates"); rotates == "true" || rotates == "" {
+		dir := "/var/lib/kubelet/pki"
+		if f, ok := lastFlag(flags, "cert-dir"); ok && f.value != "" {
+			dir = f.value
+		}
+		v.Rotated = path.Join(dir, "kubelet-client-current.pem")
+	}
 	if f, ok := lastFlag(flags, "root-dir"); ok && f.value != "" {
 		v.RootDir = f.value
 	}

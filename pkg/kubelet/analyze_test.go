@@ -13,6 +13,7 @@ import (
 func TestAnalyze(t *testing.T) {
 	fromConfig := View{
 		Unit: "kubelet.service", CgroupDriver: "systemd", ConfigFile: kubeadmConfig, Kubeconfig: "/etc/kubernetes/kubelet.conf",
+		Bootstrap:     "/etc/kubernetes/bootstrap-kubelet.conf",
 		StaticPodPath: "/etc/kubernetes/manifests", RootDir: "/var/lib/kubelet", Healthz: "http://127.0.0.1:10248/healthz",
 	}
 	view := func(change func(*View)) View {
@@ -84,6 +85,7 @@ func TestAnalyze(t *testing.T) {
 			"kubespray, its health check and cgroups by flags",
 			kubespray("v1.29.5", "--healthz-port=0 \\\n--cgroup-driver=cgroupfs \\\n--root-dir=/data/kubelet \\\n", "", "containerRuntimeEndpoint: "+crio+"\n").with(map[string]string{crictlConfig: ""}),
 			view(func(v *View) {
+				v.Bootstrap = ""
 				v.Version, v.Minor, v.Kubeadm, v.KubeadmMinor, v.Installer, v.Endpoint = "1.29.5", 29, "v1.29.5"[1:], 29, Kubespray, crio
 				v.ConfigFile, v.CgroupDriver, v.RootDir, v.Healthz = "/etc/kubernetes/kubelet-config.yaml", "cgroupfs", "/data/kubelet", ""
 				v.Places = []Place{{File: "/etc/kubernetes/kubelet-config.yaml", Line: 3, Key: fieldEndpoint, Value: crio, Wins: true, Reader: ReaderKubelet}}
@@ -95,6 +97,7 @@ func TestAnalyze(t *testing.T) {
 				return l.with(map[string]string{kubeadmConfig: strings.NewReplacer("127.0.0.1", "0.0.0.0", "10248", "10249").Replace(l.files[kubeadmConfig])})
 			}(),
 			view(func(v *View) {
+				v.Bootstrap = ""
 				v.Version, v.Minor, v.KubeadmMinor, v.Installer, v.Endpoint = "1.30.1", 30, 30, Kubeasz, ctd
 				v.Kubeconfig, v.Healthz = "/etc/kubernetes/kubelet.kubeconfig", "http://127.0.0.1:10249/healthz"
 				v.Places = []Place{{File: kubeadmConfig, Line: 3, Key: fieldEndpoint, Value: ctd, Wins: true, Reader: ReaderKubelet}}
@@ -118,6 +121,7 @@ func TestAnalyze(t *testing.T) {
 				return l
 			}(),
 			view(func(v *View) {
+				v.Bootstrap = ""
 				v.Version, v.Minor, v.Kubeadm, v.KubeadmMinor, v.Installer, v.Endpoint = "1.30.14", 30, "1.30.14", 30, Kubeadm, crio
 				v.Places = []Place{{Key: "--" + flagEndpoint, Value: crio, Wins: true, Reader: ReaderKubelet}}
 				v.Drift = []string{
@@ -142,6 +146,27 @@ func TestAnalyze(t *testing.T) {
 	}
 	if _, err := Analyze(&v1alpha1.Facts{}); err == nil {
 		t.Error("a node without a kubelet was taken")
+	}
+}
+
+// TestRenewal: a kubelet renews its certificate where its configuration or a flag says so.
+func TestRenewal(t *testing.T) {
+	const usual = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+	for _, c := range []struct {
+		config, flags, want string
+	}{
+		{"", "", ""},
+		{"rotateCertificates: true\n", "", usual},
+		{"rotateCertificates: false\n", "", ""},
+		{"", "--rotate-certificates", usual},
+		{"rotateCertificates: true\n", "--rotate-certificates=false", ""},
+		{"rotateCertificates: true\n", "--cert-dir=/srv/pki", "/srv/pki/kubelet-client-current.pem"},
+	} {
+		in := newDeb("1.34.4", "--container-runtime-endpoint="+ctd+" "+c.flags, "-").with(map[string]string{kubeadmConfig: kubeadmConfigText("-") + c.config})
+		v, err := Analyze(in.facts(t))
+		if err != nil || v.Rotated != c.want {
+			t.Errorf("%q %q: %q, %v; want %q", c.config, c.flags, v.Rotated, err, c.want)
+		}
 	}
 }
 

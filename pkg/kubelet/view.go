@@ -27,9 +27,13 @@ type View struct {
 	CgroupDriver   string
 	RuntimeCgroups string
 	// ConfigFile and ConfigDir are --config and --config-dir; empty when absent.
-	ConfigFile    string
-	ConfigDir     string
-	Kubeconfig    string
+	ConfigFile string
+	ConfigDir  string
+	Kubeconfig string
+	// Bootstrap is the kubeconfig with which it asks for a first certificate, and Rotated the file in which it renews one;
+	// empty where it does neither.
+	Bootstrap     string
+	Rotated       string
 	StaticPodPath string
 	RootDir       string
 	// Healthz is the URL of its health check; empty when it is off.

@@ -51,8 +51,10 @@ func Wants(f *v1alpha1.Facts) v1alpha1.Wants {
 			flags = c.flags()
 		}
 	}
-	if k, ok := lastFlag(flags, "kubeconfig"); ok {
-		w.stat(k.value)
+	for _, name := range []string{"kubeconfig", "bootstrap-kubeconfig"} {
+		if k, ok := lastFlag(flags, name); ok {
+			w.stat(k.value)
+		}
 	}
 	cfg, file, dir := s.config(flags)
 	if file != "" {

@@ -88,6 +88,10 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 			return nil, err
 		}
 	}
+	b.note(check.Files(b.f, sortedFiles(b.after)))
+	if refused(b.findings, b.goal.Ignore...) {
+		return nil, b.refuse(nil)
+	}
 	p := &v1alpha1.Plan{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: b.f.Node, Run: b.goal.Run,
 		From: from, To: to,

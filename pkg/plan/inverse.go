@@ -28,12 +28,13 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 		return nil, fmt.Errorf("%s serves the kubelet now, not %s as run %s left it", orUnknown(serving), kept.After.Runtime.Name, view.Run.ID)
 	}
 	if changed := changedSince(view, f); len(changed) > 0 {
-		return nil, &ChangedError{Run: view.Run.ID, Files: changed}
+		return nil, &ChangedError{Run: view.Run.ID, Node: f.Node, To: kept.From.Name, Files: changed}
 	}
-	findings := slices.DeleteFunc(check.Switch(f, v, kept.From.Name), func(x v1alpha1.Finding) bool { return !forBack(x.ID) })
+	findings := check.Rollback(f, asItWas(view, f), v, kept)
 	if refused(findings) {
 		return nil, &RefusedError{Findings: findings}
 	}
+	kept.From, kept.To = today(kept.From, f, v), today(kept.To, f, v)
 	p := &v1alpha1.Plan{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: f.Node, Run: run, Restores: view.Run.ID,
 		From: kept.To, To: kept.From,
@@ -52,6 +53,10 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 	p.Before, p.After = asItIs(kept.After, f), restored(kept.Before)
 	p.After.Runtime, p.Before.Runtime = kept.From, kept.To
 	dropAbsent(&p.Before, &p.After)
+	p.Findings = append(p.Findings, check.Files(f, p.After.Files)...)
+	if refused(p.Findings) {
+		return nil, &RefusedError{Findings: p.Findings}
+	}
 	p.ReadSet = readSet(f, p)
 	p.Digest = Digest(p)
 	return p, nil
@@ -70,9 +75,33 @@ func dropAbsent(before, after *v1alpha1.State) {
 	after.Files = slices.DeleteFunc(slices.Clone(after.Files), gone)
 }
 
-// forBack says which rules matter on the way back: those about what is on the node now. What the old runtime needs it
-// had.
-func forBack(id string) bool { return id == "N003" || id == "R004" }
+// today is a runtime of a kept run as it is by now: its package, or the kubelet, may have been upgraded since.
+func today(ref v1alpha1.RuntimeRef, f *v1alpha1.Facts, v kubelet.View) v1alpha1.RuntimeRef {
+	if d, err := runtimes.Get(ref.Name); err == nil {
+		now := d.Ref(f, v)
+		ref.Version, ref.CRIVersion = now.Version, now.CRIVersion
+	}
+	return ref
+}
+
+// asItWas are facts with the files that the way back restores, as far as their contents are known.
+func asItWas(view v1alpha1.RunView, f *v1alpha1.Facts) *v1alpha1.Facts {
+	out := *f
+	out.Files = slices.Clone(f.Files)
+	for _, was := range view.Plan.Before.Files {
+		x := v1alpha1.File{Path: was.Path, Type: was.Type, SHA256: was.SHA256, Mode: was.Mode, UID: was.UID, GID: was.GID, Target: was.Target}
+		if was.Type == v1alpha1.Regular {
+			content, known := view.Contents[was.SHA256]
+			if !known {
+				continue
+			}
+			x.Content, x.Size = content, int64(len(content))
+		}
+		out.Files = slices.DeleteFunc(out.Files, func(y v1alpha1.File) bool { return y.Path == was.Path })
+		out.Files = append(out.Files, x)
+	}
+	return &out
+}
 
 func orUnknown(name v1alpha1.RuntimeName) string {
 	if name == "" {

@@ -50,10 +50,13 @@ type Step struct {
 	Text string `json:"text"`
 }
 
-// ChangedError says that files aren't as a kept run left them, so it can't be undone.
+// ChangedError says that files aren't as a kept run left them, so it can't be undone: kubeadm upgrade writes the kubelet's
+// configuration anew, for example.
 type ChangedError struct {
-	Run   string
-	Files []FileDiff
+	// Run left the files, and Node is where. To is the runtime that served before.
+	Run, Node string
+	To        v1alpha1.RuntimeName
+	Files     []FileDiff
 }
 
 // Error implements error.
@@ -62,7 +65,8 @@ func (e *ChangedError) Error() string {
 	for _, f := range e.Files {
 		paths = append(paths, f.Path)
 	}
-	return fmt.Sprintf("what run %s left was changed since: %s", e.Run, strings.Join(paths, ", "))
+	return fmt.Sprintf("files were changed since run %s, and a rollback would lose the changes: %s; nothing was changed on node %s; to return to %s and keep them: %s",
+		e.Run, strings.Join(paths, ", "), e.Node, e.To, check.Road(e.Node, e.To))
 }
 
 // RefusedError says that rules stop the switch: there is no plan.

@@ -27,6 +27,8 @@ type Facts struct {
 	Dirs []Dir `json:"dirs"`
 	// Filesystems are the file systems behind the runtimes' stores, the kubelet's root and our own directory.
 	Filesystems []Filesystem `json:"filesystems"`
+	// Mounts are the mount points where a plan may write, and above, later ones behind those that they hide.
+	Mounts []Mount `json:"mounts,omitempty"`
 	// Networks are the configurations of CNI in the runtimes' directories, sorted by path.
 	Networks []Network `json:"networks,omitempty"`
 	// Modules are the loaded kernel modules among those that matter; Sysctls the current values of those that matter.
@@ -34,6 +36,8 @@ type Facts struct {
 	Sysctls map[string]string `json:"sysctls"`
 	// Users are those who use the runtimes without Kubernetes; nil in facts of agents that didn't look.
 	Users *Users `json:"users,omitempty"`
+	// Managers are the agents of configuration management that run on the node, or will at its next boot, by name.
+	Managers []ConfigManager `json:"managers,omitempty"`
 	// Uninterruptible are the processes of pods that wait in the kernel where no signal reaches them, by their numbers.
 	Uninterruptible []UninterruptibleProcess `json:"uninterruptible,omitempty"`
 	// OpenRun is the run that is open on the node, if any; Runs are the kept ones, newest first.
@@ -62,6 +66,8 @@ type MachineInfo struct {
 	Boot string `json:"boot"`
 	// ReadOnlyUsr says that /usr is mounted read-only or /etc is not writable: an immutable system.
 	ReadOnlyUsr bool `json:"readOnlyUsr,omitempty"`
+	// Swap are the devices and files to which the kernel swaps now.
+	Swap []string `json:"swap,omitempty"`
 	// AppArmor is nil where the kernel has none.
 	AppArmor *AppArmor `json:"appArmor,omitempty"`
 }
@@ -80,6 +86,8 @@ type KubeletInfo struct {
 	Healthy bool `json:"healthy"`
 	// Env are the environment variables of the process that carry kubelet flags (KUBELET_*), masked.
 	Env map[string]string `json:"env,omitempty"`
+	// Client is how it reaches the API server; nil where its kubeconfig couldn't be read.
+	Client *KubeletClient `json:"client,omitempty"`
 	// Kubeadm is the kubeadm binary on the node (kubelet.KubeadmBinaries says where to look); nil when there is none.
 	Kubeadm *Binary `json:"kubeadm,omitempty"`
 }

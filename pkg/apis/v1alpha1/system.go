@@ -22,6 +22,34 @@ type Deprecation struct {
 	Last time.Time `json:"last,omitzero"`
 }
 
+// Mount is where something is mounted.
+type Mount struct {
+	Path     string `json:"path"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+}
+
+// KubeletClient is how the kubelet reaches the API server. It holds nothing secret.
+type KubeletClient struct {
+	Kubeconfig string `json:"kubeconfig"`
+	// Server is the URL of the API server.
+	Server string `json:"server,omitempty"`
+	// Certificate is the file of its client certificate, the kubeconfig itself for one that stands there, and Expires its end;
+	// empty where it uses something else.
+	Certificate string    `json:"certificate,omitempty"`
+	Expires     time.Time `json:"expires,omitzero"`
+	// Proxy is the proxy that its environment puts between it and the server, masked; empty: none, or one of the kubeconfig,
+	// which everybody who reads that uses.
+	Proxy string `json:"proxy,omitempty"`
+}
+
+// ConfigManager is an agent of configuration management: it writes files of the node whoever changed them.
+type ConfigManager struct {
+	// Name is the product's, such as Puppet.
+	Name string `json:"name"`
+	// Seen are the units, processes and files that show it.
+	Seen []string `json:"seen"`
+}
+
 // UninterruptibleProcess is a process of a pod that has a thread in state D: it waits in the kernel, for storage most often, and
 // did not run while it was looked at.
 type UninterruptibleProcess struct {

@@ -23,6 +23,13 @@ func (n *Node) DockerHosts(processes ...v1alpha1.DockerHost) {
 	n.dockerHosts = processes
 }
 
+// Processes gives the machine processes of root that no unit of it started, until they are replaced by another call.
+func (n *Node) Processes(processes ...v1alpha1.Process) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.others = processes
+}
+
 // Swarm says what dockerd answers when it is asked for its swarm.
 func (n *Node) Swarm(s v1alpha1.Swarm) {
 	n.mu.Lock()

@@ -111,6 +111,13 @@ func (n *Node) SetFilesystem(path string, s v1alpha1.Filesystem) {
 	n.fsInfo[path] = s
 }
 
+// Mount says that something is mounted at path: it is told, and writing there goes on as before.
+func (n *Node) Mount(path string, readOnly bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mounts = append(n.mounts, v1alpha1.Mount{Path: path, ReadOnly: readOnly})
+}
+
 // allowed are the paths that the agent may write on a real node.
 var allowed = []string{
 	"/var/lib/kubectl-runtime/", "/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",

@@ -77,6 +77,15 @@ func (v kernel) Modules() ([]string, error) {
 	return sortedKeys(v.p.n.modules), nil
 }
 
+func (v kernel) Mounts() ([]v1alpha1.Mount, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return append([]v1alpha1.Mount{{Path: "/"}, {Path: "/run"}}, v.p.n.mounts...), nil
+}
+
 func (v kernel) LoadModule(_ context.Context, name string) error {
 	leave, err := v.p.enter()
 	if err != nil {
@@ -210,6 +219,16 @@ func (v web) Do(_ context.Context, kubeconfig, method, path, contentType string,
 	}
 	code, answer := api(method, path, contentType, body)
 	return code, answer, v.p.alive()
+}
+
+func (v web) Credential(path, _ string) (host.Credential, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return host.Credential{}, err
+	}
+	defer leave()
+	_, _, err = v.p.n.fs.follow(path)
+	return v.p.n.Credential, err
 }
 
 func (v web) Serve(handler http.Handler) (string, func() error, error) {

@@ -21,6 +21,9 @@ type Node struct {
 	// API answers requests to the API server; nil: it can't be reached.
 	API func(method, path, contentType string, body []byte) (int, []byte)
 
+	// Credential is what the kubelet's kubeconfig says, where there is one.
+	Credential host.Credential
+
 	// Pull is the registry: what an endpoint gets for a reference and a credential; nil: no registry can be reached.
 	Pull func(endpoint, ref string, auth *v1alpha1.RegistryAuth) (v1alpha1.Image, error)
 	// OpenImage answers Stores.Image; nil: the stores have no contents.
@@ -38,6 +41,8 @@ type Node struct {
 	clients     []v1alpha1.Client
 	dockerHosts []v1alpha1.DockerHost
 	swarm       v1alpha1.Swarm
+	// others are the processes that Processes gave it.
+	others []v1alpha1.Process
 
 	// immutable are paths that can't be replaced, mountMade what pods' mounts left at paths in /run.
 	immutable map[string]bool
@@ -47,6 +52,7 @@ type Node struct {
 	modules map[string]bool
 	sysctls map[string]string
 	fsInfo  map[string]v1alpha1.Filesystem
+	mounts  []v1alpha1.Mount
 	locks   map[string]*Process
 	hung    map[string]bool
 	lastPID int

@@ -154,6 +154,21 @@ func (v procs) Find(names ...string) ([]v1alpha1.Process, error) {
 	return out, nil
 }
 
+func (v procs) OfRoot() ([]v1alpha1.Process, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	out := slices.Clone(v.p.n.others)
+	for _, p := range v.p.n.procs() {
+		if p.program != nil {
+			out = append(out, v1alpha1.Process{PID: p.pid, Exe: p.program.Path, Argv: slices.Clone(p.argv), Started: p.started, Unit: p.unit})
+		}
+	}
+	return out, nil
+}
+
 func (v procs) Runs(pid int, path string) (bool, error) {
 	leave, err := v.p.enter()
 	if err != nil {
