@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,10 +35,12 @@ func resident(pod *corev1.Pod) string {
 		return "static pod " + pod.Namespace + "/" + pod.Name
 	}
 	if c := metav1.GetControllerOf(pod); c != nil && c.Kind == "DaemonSet" && pod.Status.Phase != corev1.PodSucceeded {
-		return "DaemonSet " + pod.Namespace + "/" + c.Name
+		return daemonSetPrefix + pod.Namespace + "/" + c.Name
 	}
 	return ""
 }
+
+const daemonSetPrefix = "DaemonSet "
 
 // Residents are the static and DaemonSet pods that are well on a node: what must be well again after its runtime was
 // replaced. One that is broken before is nobody's proof.
@@ -51,23 +54,33 @@ func Residents(pods []corev1.Pod) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
+// ReadResidents reads which residents of a node are well now.
+func ReadResidents(ctx context.Context, client kubernetes.Interface, node string) ([]string, error) {
+	var pods []corev1.Pod
+	err := until.Try(ctx, func(ctx context.Context) (err error) {
+		pods, err = NodePods(ctx, client, node)
+		return err
+	})
+	return Residents(pods), err
+}
+
 // WaitResidents waits until every one of the residents is Ready on the node with containers of the runtime that scheme
-// names. report gets a line whenever fewer are missing.
+// names. One whose DaemonSet is deleted meanwhile isn't waited for. report gets a line whenever fewer are missing.
 func WaitResidents(ctx context.Context, client kubernetes.Interface, node string, residents []string, scheme string, report func(string)) error {
 	missing := len(residents) + 1
 	var names []string
 	src := until.Pods(client, corev1.NamespaceAll, onNode(node))
 	src.Patient = true
 	err := until.Set(ctx, src, func(items map[types.UID]*corev1.Pod) (bool, error) {
-		well := map[string]bool{}
+		well, there := map[string]bool{}, map[string]bool{}
 		for _, pod := range items {
-			if r := resident(pod); r != "" && isReady(pod) && runsUnder(pod, scheme) {
-				well[r] = true
-			}
+			r := resident(pod)
+			well[r] = well[r] || isReady(pod) && runsUnder(pod, scheme)
+			there[r] = there[r] || pod.DeletionTimestamp == nil
 		}
 		names = names[:0]
 		for _, r := range residents {
-			if !well[r] {
+			if !well[r] && (there[r] || !ownerGone(ctx, client, r)) {
 				names = append(names, r)
 			}
 		}
@@ -81,6 +94,22 @@ func WaitResidents(ctx context.Context, client kubernetes.Interface, node string
 		return fmt.Errorf("not Ready under %s: %s: %w", scheme, strings.Join(names, ", "), err)
 	}
 	return err
+}
+
+// ownerGone reports whether a resident's DaemonSet is deleted, so that no pod of it comes back.
+func ownerGone(ctx context.Context, client kubernetes.Interface, r string) bool {
+	key, ok := strings.CutPrefix(r, daemonSetPrefix)
+	if !ok {
+		return false
+	}
+	namespace, name, _ := strings.Cut(key, "/")
+	gone := false
+	err := until.Try(ctx, func(ctx context.Context) error {
+		owner, err := client.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
+		gone = err == nil && owner.DeletionTimestamp != nil
+		return err
+	})
+	return gone || apierrors.IsNotFound(err)
 }
 
 func isReady(pod *corev1.Pod) bool {

@@ -96,10 +96,12 @@ func TestMovedTag(t *testing.T) {
 				if text, ok := b.node.Content(dir + "/mirrors.conf"); ok && !c.astray {
 					address, secret, _ := strings.Cut(strings.Fields(text)[3], "/")
 					a, err := http.Get("http://" + address + "/v2/" + secret + "/team/app/manifests/1")
-					if err != nil || a.StatusCode != http.StatusOK {
-						return v1alpha1.Image{}, fmt.Errorf("%v, %v", a, err)
+					if err != nil {
+						return v1alpha1.Image{}, err
 					}
-					_ = a.Body.Close()
+					if _ = a.Body.Close(); a.StatusCode != http.StatusOK {
+						return v1alpha1.Image{}, errors.New(a.Status)
+					}
 					// The copy has the source's configuration below a manifest of its own.
 					return v1alpha1.Image{ID: digest(c.source), Tags: []string{app}, Digests: []string{"reg.example/team/app@" + digest("made here")}}, nil
 				}

@@ -67,7 +67,10 @@ func (p *Prepared) ready(ctx context.Context) error {
 	if err := p.empty(ctx); err != nil {
 		return err
 	}
-	return p.settleCanary(ctx)
+	if err := p.settleCanary(ctx); err != nil {
+		return err
+	}
+	return p.noteResidents(ctx)
 }
 
 // ErrInterrupted is why a run ends that its operator stopped.

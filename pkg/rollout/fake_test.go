@@ -38,8 +38,10 @@ type machine struct {
 	wanted []v1alpha1.WantedImage
 	// runtime is the containerRuntimeVersion that the node has.
 	runtime string
-	pods    int // of ours that are on the node
-	canary  int // canaries that are on the node
+	// ill are the pods that aren't Ready.
+	ill    []string
+	pods   int // of ours that are on the node
+	canary int // canaries that are on the node
 	// canaries counts those that were started.
 	canaries int
 	verbs    []v1alpha1.Verb
@@ -74,7 +76,7 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, api: apitest.New(t), runtime: docker, deadline: 30 * time.Second}
+	m := &machine{t: t, api: apitest.New(t), runtime: docker, deadline: 30 * time.Second, ill: []string{"broken"}}
 	m.api.Put("nodes", &corev1.Node{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
 		ObjectMeta: metav1.ObjectMeta{Name: worker, Annotations: map[string]string{cluster.KubeadmSocketAnnotation: "unix:///var/run/dockershim.sock"}},
@@ -125,7 +127,7 @@ func (m *machine) show() {
 			Name: "c", ContainerID: strings.Split(m.runtime, "://")[0] + "://0123", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		}}
 		ready := corev1.ConditionTrue
-		if name == "broken" {
+		if slices.Contains(m.ill, name) {
 			ready = corev1.ConditionFalse
 		}
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}

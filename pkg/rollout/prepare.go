@@ -232,6 +232,7 @@ func (p *Prepared) meet(ctx context.Context, aim func(*v1alpha1.Run) bool) (resu
 	p.kubeadm = p.plan.KubeadmSocket != ""
 	p.warn("run %s of %s is %s: seeing it to its end", open.ID, open.By, open.Phase)
 	p.pods, err = cluster.NodePods(ctx, p.e.client, p.node.Name)
+	p.residents = cluster.Residents(p.pods)
 	return true, err
 }
 

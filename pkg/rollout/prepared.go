@@ -23,15 +23,17 @@ type Prepared struct {
 	run  string
 	from time.Time
 
-	facts    *v1alpha1.Facts
-	plan     *v1alpha1.Plan
-	views    []v1alpha1.RunView // of the runs that a rollback undoes, for its diffs
-	pods     []corev1.Pod
-	drain    *cluster.Drain
-	blocked  error
-	resumes  *v1alpha1.Run
-	back     bool // resumes in order to take it back
-	upToDate bool
+	facts *v1alpha1.Facts
+	plan  *v1alpha1.Plan
+	views []v1alpha1.RunView // of the runs that a rollback undoes, for its diffs
+	pods  []corev1.Pod
+	// residents are the pods that must be Ready again under the new runtime.
+	residents []string
+	drain     *cluster.Drain
+	blocked   error
+	resumes   *v1alpha1.Run
+	back      bool // resumes in order to take it back
+	upToDate  bool
 
 	// What must be undone, by whoever ends this.
 	staged   bool // the node may hold a run of ours that is only staged

@@ -50,7 +50,7 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 	})
 	group.Go(func() error { return p.pod.WaitRuntime(each, scheme) })
 	group.Go(func() error {
-		return cluster.WaitResidents(each, p.e.client, p.node.Name, cluster.Residents(p.pods), scheme, say)
+		return cluster.WaitResidents(each, p.e.client, p.node.Name, p.residents, scheme, say)
 	})
 	group.Go(func() error { return p.proveCanary(each) })
 	if err := group.Wait(); err != nil {
@@ -105,6 +105,12 @@ func (p *Prepared) startCanary(ctx context.Context) error {
 	}
 	p.canary = canary
 	return nil
+}
+
+// noteResidents reads which pods must be Ready again, right before the node changes: pods come, go and break while it is staged and drained.
+func (p *Prepared) noteResidents(ctx context.Context) (err error) {
+	p.residents, err = cluster.ReadResidents(ctx, p.e.client, p.node.Name)
+	return err
 }
 
 // settleCanary waits until the old runtime has started the canary: an evacuation in the middle of that could leave half a pod. One

@@ -62,7 +62,7 @@ const ofBudgets = "W030"
 func ofDrain(id string) bool { return strings.HasPrefix(id, "W03") && id != ofBudgets }
 
 // ofWayBack reports whether a rule is about what happens to a node and its pods during any change of runtime, on the way back too.
-func ofWayBack(id string) bool { return id == "C008" || id == "W040" }
+func ofWayBack(id string) bool { return id == "C008" || id == "W040" || id == "W041" }
 
 // ofWorkloads reports whether a finding is a judge's. A saved plan has those of the day it was made.
 func ofWorkloads(f v1alpha1.Finding) bool {

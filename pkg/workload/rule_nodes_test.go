@@ -56,7 +56,8 @@ func TestNodeControllers(t *testing.T) {
 			Hint:     "kubectl annotate node a karpenter.sh/do-not-consolidate=true; remove the annotation after the switch",
 		}}},
 		{"a NodePool's nodes", Inventory{Nodes: []Node{
-			{Name: "a", Labels: map[string]string{karpenterPool: "general"}}, {Name: "b", Labels: map[string]string{karpenterPool: "general"}},
+			{Name: "a", Labels: map[string]string{karpenterPool: "general"}},
+			{Name: "b", Labels: map[string]string{karpenterPool: "general"}},
 			{Name: "c", Labels: map[string]string{karpenterPool: "other"}},
 			// What an older release looked at is no promise of this one.
 			{Name: "a-too", Labels: map[string]string{karpenterPool: "general"}, Annotations: map[string]string{karpenterNoPacking: "true"}},

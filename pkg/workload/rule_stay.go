@@ -20,6 +20,7 @@ func stayRules() []rule {
 				"The limit is the longest grace period of these pods on the node, up to 2 minutes, or what --evacuation-grace of switch and rollback says; zero means infinite. " +
 				"Each of these minutes is one without a kubelet on the node, and the deadline of the switch begins after it. Nothing but these pods is waited for.",
 		}, moved(graces), nil},
+		volumeRule(),
 	}
 }
 

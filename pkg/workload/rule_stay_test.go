@@ -22,7 +22,8 @@ func TestGraces(t *testing.T) {
 		want    v1alpha1.Finding
 	}{
 		{
-			"beyond the default", "DaemonSet", new(int64(600)), 0, []Placed{{"log-1", "a", false}, {"log-2", "b", false}, {"log-3", "away", false}},
+			"beyond the default", "DaemonSet", new(int64(600)), 0,
+			[]Placed{{"log-1", "a", false}, {"log-2", "b", false}, {"log-3", "away", false}},
 			v1alpha1.Finding{
 				Message:  "stays on its node while that is switched, and is killed after 2m although its termination grace period is 10m",
 				Evidence: []string{"pods log-1, log-2: terminationGracePeriodSeconds 600"},
@@ -30,7 +31,8 @@ func TestGraces(t *testing.T) {
 			},
 		},
 		{
-			"beyond the flag", "DaemonSet", new(int64(45)), 40 * time.Second, []Placed{{"log-1", "a", false}},
+			"beyond the flag", "DaemonSet", new(int64(45)), 40 * time.Second,
+			[]Placed{{"log-1", "a", false}},
 			v1alpha1.Finding{
 				Message:  "stays on its node while that is switched, and is killed after 40s although its termination grace period is 45s",
 				Evidence: []string{"pod log-1: terminationGracePeriodSeconds 45"},
@@ -46,7 +48,8 @@ func TestGraces(t *testing.T) {
 			},
 		},
 		{
-			"a static pod", "Pod", new(int64(180)), 0, []Placed{{"etcd-a", "a", true}},
+			"a static pod", "Pod", new(int64(180)), 0,
+			[]Placed{{"etcd-a", "a", true}},
 			v1alpha1.Finding{
 				Message:  "stays on its node while that is switched, and is killed after 2m although its termination grace period is 3m",
 				Evidence: []string{"pod etcd-a: terminationGracePeriodSeconds 180"},

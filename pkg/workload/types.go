@@ -112,7 +112,7 @@ type Inventory struct {
 	Workloads []Workload
 	// ConfigMaps holds their data; of binary data nothing is kept.
 	ConfigMaps map[Key]map[string]string
-	// Volumes are the PersistentVolumes by name; only those of the types hostPath and local matter.
+	// Volumes are the PersistentVolumes by name; only those of the types hostPath, local, nfs and csi matter, and of csi the driver.
 	Volumes map[string]corev1.PersistentVolumeSource
 	// Claims are the names of the PersistentVolumes that claims are bound to.
 	Claims map[Key]string

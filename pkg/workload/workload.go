@@ -49,6 +49,8 @@ type judge struct {
 	index *index
 	// addresses are the nodes' names and addresses.
 	addresses map[string]bool
+	// drivers are the DaemonSets that register a driver with the kubelet, once a rule has asked for one.
+	drivers map[*Workload]bool
 }
 
 // Rules returns all rules in the order of their IDs.

@@ -23,7 +23,7 @@ func OfPods(ctx context.Context, c Clients, pods []corev1.Pod) (*workload.Invent
 		p := pods[i].DeepCopy()
 		named(p)
 		for v := range p.Spec.Volumes {
-			if p.Spec.Volumes[v].PersistentVolumeClaim != nil {
+			if p.Spec.Volumes[v].PersistentVolumeClaim != nil || p.Spec.Volumes[v].Ephemeral != nil {
 				claims[p.Namespace] = true
 			}
 		}

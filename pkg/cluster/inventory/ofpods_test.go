@@ -165,3 +165,20 @@ func TestAnnotate(t *testing.T) {
 		t.Errorf("requests (-want +got)\n%s", diff)
 	}
 }
+
+// TestEphemeralVolumes: a volume that comes with its pod is a claim, too.
+func TestEphemeralVolumes(t *testing.T) {
+	s := apitest.New(t)
+	s.Put("persistentvolumeclaims", &corev1.PersistentVolumeClaim{ObjectMeta: meta("log-a-scratch"), Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}})
+	s.Put("persistentvolumes", &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv"}, Spec: corev1.PersistentVolumeSpec{
+		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "files.example.org", VolumeHandle: "x"}},
+	}})
+	with := spec(corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}})
+	inv, err := OfPods(t.Context(), clients(s), []corev1.Pod{*pod("n1", meta("log-a", "apps/v1/DaemonSet/log"), with)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pv := inv.Volumes[inv.Claims[workload.Key{Namespace: "shop", Name: "log-a-scratch"}]]; pv.CSI == nil || pv.CSI.Driver != "files.example.org" {
+		t.Errorf("%+v, %+v", inv.Claims, inv.Volumes)
+	}
+}

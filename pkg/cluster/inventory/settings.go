@@ -59,12 +59,17 @@ func wide(k kind) kind {
 	return k
 }
 
-// volumes are those that are a path of a node.
+// volumes are those that are a path of a node, or that stay mounted on it when the kubelet is away.
 func (r *reader) volumes() kind {
 	return wide(listed(r, "PersistentVolumes", "what claims are bound to is not known", r.c.Kube.CoreV1().PersistentVolumes().List, func(l *corev1.PersistentVolumeList) {
 		for i := range l.Items {
-			if v := &l.Items[i]; v.Spec.HostPath != nil || v.Spec.Local != nil {
-				r.inv.Volumes[v.Name] = corev1.PersistentVolumeSource{HostPath: v.Spec.HostPath, Local: v.Spec.Local}
+			v := &l.Items[i]
+			source := corev1.PersistentVolumeSource{HostPath: v.Spec.HostPath, Local: v.Spec.Local, NFS: v.Spec.NFS}
+			if v.Spec.CSI != nil {
+				source.CSI = &corev1.CSIPersistentVolumeSource{Driver: r.words.one(v.Spec.CSI.Driver)}
+			}
+			if source != (corev1.PersistentVolumeSource{}) {
+				r.inv.Volumes[v.Name] = source
 			}
 		}
 	}))

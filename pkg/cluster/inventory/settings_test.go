@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +34,12 @@ func TestSettings(t *testing.T) {
 	system.Namespace = "kube-system"
 	s.Put("configmaps", &corev1.ConfigMap{ObjectMeta: system, Data: map[string]string{"k": "kubeadm"}})
 	s.Put("persistentvolumes", &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv"}, Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/run"}}}})
-	s.Put("persistentvolumes", &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "far"}, Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{}}}})
+	for name, source := range map[string]corev1.PersistentVolumeSource{
+		"far": {ISCSI: &corev1.ISCSIPersistentVolumeSource{}}, "share": {NFS: &corev1.NFSVolumeSource{Server: "nas"}},
+		"csi": {CSI: &corev1.CSIPersistentVolumeSource{Driver: "files.example.org", VolumeHandle: "v", VolumeAttributes: map[string]string{"a": "b"}}},
+	} {
+		s.Put("persistentvolumes", &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: source}})
+	}
 	s.Put("persistentvolumeclaims", &corev1.PersistentVolumeClaim{ObjectMeta: meta("disk"), Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}})
 	s.Put("node.k8s.io/runtimeclasses", &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"})
 	s.Put("nodes", &corev1.Node{
@@ -71,7 +75,11 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff([]string{"kube-system/kubeadm-config", "shop/from", "shop/key", "shop/mounted", "shop/projected"}, names); diff != "" {
 		t.Errorf("ConfigMaps (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"pv"}, slices.Collect(maps.Keys(inv.Volumes))); diff != "" {
+	volumes := map[string]corev1.PersistentVolumeSource{
+		"pv": {HostPath: &corev1.HostPathVolumeSource{Path: "/run"}}, "share": {NFS: &corev1.NFSVolumeSource{Server: "nas"}},
+		"csi": {CSI: &corev1.CSIPersistentVolumeSource{Driver: "files.example.org"}},
+	}
+	if diff := cmp.Diff(volumes, inv.Volumes); diff != "" {
 		t.Errorf("volumes (-want +got)\n%s", diff)
 	}
 	if diff := cmp.Diff(map[workload.Key]string{{Namespace: "shop", Name: "disk"}: "pv"}, inv.Claims); diff != "" {
