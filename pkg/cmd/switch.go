@@ -213,7 +213,7 @@ func (p *program) runSwitch(ctx context.Context, o *switchOptions) error {
 		return err
 	}
 	defer s.close()
-	nodes, err := o.targets.find(ctx, s.client)
+	nodes, err := o.targets.find(ctx, s.client, p.Now())
 	if err != nil {
 		return err
 	}

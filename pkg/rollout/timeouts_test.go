@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 )
 
@@ -29,5 +30,26 @@ func TestStagedFor(t *testing.T) {
 		if m.stageTimeout != c.want {
 			t.Errorf("%s: the node was told %s", name, m.stageTimeout)
 		}
+	}
+}
+
+// TestLastRunSaysUntilWhen: who reads the annotation of a node that isn't heard of any more can tell that its run is over.
+func TestLastRunSaysUntilWhen(t *testing.T) {
+	m := newMachine(t)
+	var open *v1alpha1.LastRun
+	m.after = func(v v1alpha1.Verb) error {
+		if v == v1alpha1.VerbApply {
+			open = cluster.LastRun(m.node())
+		}
+		return nil
+	}
+	if r, err := switchOne(t.Context(), m.engine(Options{ConfirmTimeout: time.Minute}, nil)); err != nil || r.Outcome != Switched {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	if open == nil || open.Phase != v1alpha1.PhaseApplying || open.Until.Sub(open.When) != 2*applyLimit+time.Minute {
+		t.Errorf("while it is applied: %+v", open)
+	}
+	if last := cluster.LastRun(m.node()); last == nil || !last.Until.IsZero() {
+		t.Errorf("at its end: %+v", last)
 	}
 }
