@@ -15,11 +15,14 @@ import (
 func (a *Agent) apply(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
 	staged := []v1alpha1.Phase{v1alpha1.PhaseStaged}
+	if req.ConfirmTimeout <= 0 {
+		return errors.New("the request doesn't say how long the node waits for its confirmation")
+	}
 	r, err := j.Load(req.Run)
 	if err != nil {
 		return err
 	}
-	if r.Phase == v1alpha1.PhaseStaged && r.Boot == a.Machine.Clock.Boot() && r.DeadlineIn <= 0 {
+	if r.Phase == v1alpha1.PhaseStaged && r.Boot == a.Machine.Clock.Boot() && r.Deadline != 0 && r.DeadlineIn <= 0 {
 		return &journal.PhaseError{Run: withReason(r, "it was not applied in time, and is being removed"), Wanted: staged}
 	}
 	if r.Phase != v1alpha1.PhaseStaged {
@@ -33,10 +36,12 @@ func (a *Agent) apply(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 		return err
 	}
 	_, err = j.Advance(req.Run, staged, v1alpha1.PhaseStaged, func(r *v1alpha1.Run) {
-		r.ConfirmTimeout = orElse(req.ConfirmTimeout, defaultConfirm)
+		r.ConfirmTimeout = req.ConfirmTimeout
 		r.Restore = req.Restore
 		// It must not expire between this and the unit's start.
-		r.Deadline = max(r.Deadline, int64(a.Machine.Clock.SinceBoot()+time.Minute))
+		if r.Deadline != 0 {
+			r.Deadline = max(r.Deadline, int64(a.Machine.Clock.SinceBoot()+time.Minute))
+		}
 	})
 	if err != nil {
 		return err

@@ -17,12 +17,8 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
-const (
-	defaultStage   = 30 * time.Minute
-	defaultConfirm = 5 * time.Minute
-	// patience is how long a verb waits for another process of ours to finish what it does.
-	patience = 30 * time.Second
-)
+// patience is how long a verb waits for another process of ours to finish what it does.
+const patience = 30 * time.Second
 
 // stage takes a plan in and starts the unit that prepares it.
 func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
@@ -49,7 +45,7 @@ func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 	run := v1alpha1.Run{
 		Version: p.Version, ID: p.Run, Node: p.Node, From: p.From.Name, To: p.To.Name, FromVersion: p.From.Version, ToVersion: p.To.Version,
 		Restores: p.Restores, Phase: v1alpha1.PhaseStaging, By: req.By, Boot: a.Machine.Clock.Boot(),
-		StageTimeout: orElse(req.StageTimeout, defaultStage), Restore: req.Restore, PlanDigest: p.Digest, Agent: path.Base(a.Binary),
+		StageTimeout: req.StageTimeout, Restore: req.Restore, PlanDigest: p.Digest, Agent: path.Base(a.Binary),
 	}
 	wanted, err := json.Marshal(req.Images)
 	if err != nil {
@@ -67,13 +63,6 @@ func (a *Agent) stage(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.
 		return errors.Join(err, a.giveUp(ctx, p.Run, err.Error()))
 	}
 	return a.tell(p.Run, resp)
-}
-
-func orElse(d, or time.Duration) time.Duration {
-	if d <= 0 {
-		return or
-	}
-	return d
 }
 
 // busy refuses early what Create would refuse, so that the reason isn't hidden behind another one.
@@ -105,6 +94,8 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 		return fmt.Errorf("the plan is for node %s, not for %s", p.Node, req.Node)
 	case !journal.ValidID(p.Run):
 		return fmt.Errorf("%q can't name a run", p.Run)
+	case req.StageTimeout < 0:
+		return fmt.Errorf("the staged run can't wait for %s", req.StageTimeout)
 	case p.Kubelet.Unit == "" || p.Kubelet.Healthz == "":
 		return errors.New("the plan doesn't say how to start the kubelet and how to ask for its health")
 	case len(p.Before.Files) != len(p.After.Files) || len(p.Before.Units) != len(p.After.Units):
@@ -150,7 +141,9 @@ func (a *Agent) RunStage(ctx context.Context, run string, stdin io.Reader) error
 	}
 	_, err = j.Advance(run, []v1alpha1.Phase{v1alpha1.PhaseStaging}, v1alpha1.PhaseStaged, func(r *v1alpha1.Run) {
 		r.Boot = a.Machine.Clock.Boot()
-		r.Deadline = int64(a.Machine.Clock.SinceBoot() + r.StageTimeout)
+		if r.StageTimeout > 0 {
+			r.Deadline = int64(a.Machine.Clock.SinceBoot() + r.StageTimeout)
+		}
 	})
 	return err
 }

@@ -50,7 +50,7 @@ func TestStale(t *testing.T) {
 					before := n.Snapshot("/etc", "/var/lib/kubelet")
 					resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan})
 					if when == "before applying" {
-						resp = ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID})
+						resp = ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID, ConfirmTimeout: time.Minute})
 					}
 					if resp.Code != v1alpha1.CodeStale || !strings.Contains(resp.Error, c.want) {
 						t.Errorf("got %q (%s), want one that names %q", resp.Error, resp.Code, c.want)
@@ -61,6 +61,43 @@ func TestStale(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestStagedWithoutLimit: a drain without a limit takes hours. The staged run lives while its plugin is heard, and no longer.
+func TestStagedWithoutLimit(t *testing.T) {
+	for name, heard := range map[string]bool{"its plugin is heard": true, "its plugin dies": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+				n.Boot()
+				defer n.PowerOff(nil)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)})
+				until(t, n, runID, v1alpha1.PhaseStaged)
+				for range 200 {
+					time.Sleep(time.Minute)
+					if heard {
+						must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: runID})
+					}
+				}
+				resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID})
+				if !strings.Contains(resp.Error, "doesn't say how long") {
+					t.Errorf("a run that nobody would have to confirm: %q", resp.Error)
+				}
+				resp = ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID, ConfirmTimeout: time.Minute})
+				if !heard {
+					if resp.Code != v1alpha1.CodePhase || resp.Run != nil {
+						t.Errorf("got %q (%s)", resp.Error, resp.Code)
+					}
+					return
+				}
+				if resp.Error != "" {
+					t.Fatal(resp.Error)
+				}
+				until(t, n, runID, v1alpha1.PhaseApplied)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: runID})
+			})
+		})
 	}
 }
 
@@ -337,7 +374,7 @@ func TestFinish(t *testing.T) {
 			n.Install(agentProgram())
 			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, last, from, to)})
 			until(t, n, last, v1alpha1.PhaseStaged)
-			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: last})
+			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: last, ConfirmTimeout: time.Minute})
 			until(t, n, last, v1alpha1.PhaseApplied)
 			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: last})
 			if _, ok := n.Content(binary); !ok {

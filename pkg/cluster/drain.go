@@ -32,7 +32,7 @@ type DrainOptions struct {
 	DisableEviction bool
 	// GracePeriod overrides the pods' own; nil leaves them theirs.
 	GracePeriod *time.Duration
-	// Timeout bounds the whole drain; 0 is 10 minutes, negative is for ever.
+	// Timeout bounds the whole drain; zero means infinite.
 	Timeout time.Duration
 	// PodSelector narrows what is moved.
 	PodSelector string
@@ -41,7 +41,6 @@ type DrainOptions struct {
 }
 
 const (
-	drainTimeout = 10 * time.Minute
 	// drainRetry is the pause after a budget said no for the first time, which doubles up to drainPause, kubectl drain's own: where
 	// the replacement is Ready within a second nobody need wait for five.
 	drainRetry = 500 * time.Millisecond
@@ -97,11 +96,7 @@ func (d *Drain) Run(ctx context.Context, report func(string)) error {
 	if len(d.Pods) == 0 {
 		return nil
 	}
-	if d.opts.Timeout >= 0 {
-		limit := d.opts.Timeout
-		if limit == 0 {
-			limit = drainTimeout
-		}
+	if limit := d.opts.Timeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not drained within %s", limit))
 		defer cancel()

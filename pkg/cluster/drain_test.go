@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -175,6 +177,32 @@ func TestDrainHeldBackByABudget(t *testing.T) {
 	}
 	if !told.has("pod shop/db is held back") {
 		t.Errorf("told: %v", told.all)
+	}
+}
+
+// TestDrainWithoutLimit: zero means infinite, as in kubectl.
+func TestDrainWithoutLimit(t *testing.T) {
+	api := drainable(t)
+	add(api, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: "db", Annotations: map[string]string{"test/held": "The disruption budget db needs 3 healthy pods and has 3 currently"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", Controller: new(true)}},
+	}})
+	d, err := PlanDrain(t.Context(), api.Client(), "w1", DrainOptions{}, ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("seen enough")
+	err = d.Run(ctx, func(text string) {
+		if strings.Contains(text, "held back") {
+			if until, limited := d.helper.Ctx.Deadline(); limited {
+				t.Errorf("it ends at %s", until)
+			}
+			cancel(enough)
+		}
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -35,7 +35,7 @@ func (p *program) checkCluster(ctx context.Context, u *ui.UI, o *checkOptions, r
 	}
 	var nodes []v1alpha1.NodeStatus
 	if o.asked {
-		if nodes, err = o.targets.find(ctx, client); err != nil {
+		if nodes, err = o.targets.find(ctx, client, p.Now()); err != nil {
 			return err
 		}
 	}

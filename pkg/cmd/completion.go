@@ -58,7 +58,7 @@ func (p *program) completeNodes(cmd *cobra.Command, args []string, prefix string
 	}
 	var names []cobra.Completion
 	for i := range list.Items {
-		n := nodeStatus(&list.Items[i])
+		n := nodeStatus(&list.Items[i], p.Now())
 		if !seen[n.Metadata.Name] && strings.HasPrefix(n.Metadata.Name, prefix) {
 			names = append(names, cobra.CompletionWithDesc(n.Metadata.Name, strings.TrimSpace(string(n.Runtime)+" "+n.RuntimeVersion)))
 		}
@@ -107,7 +107,7 @@ func (p *program) completeRuns(cmd *cobra.Command, args []string, prefix string)
 	if len(args) == 0 {
 		return nil, nothing
 	}
-	nodes, err := (&targets{names: args}).find(cmd.Context(), client)
+	nodes, err := (&targets{names: args}).find(cmd.Context(), client, p.Now())
 	if err != nil {
 		return nil, nothing
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -14,7 +15,7 @@ import (
 const kubeadmSocket = "kubeadm.alpha.kubernetes.io/cri-socket"
 
 // nodeStatus says what a Node object tells about its runtime.
-func nodeStatus(node *corev1.Node) v1alpha1.NodeStatus {
+func nodeStatus(node *corev1.Node, now time.Time) v1alpha1.NodeStatus {
 	info := node.Status.NodeInfo
 	s := v1alpha1.NodeStatus{
 		APIVersion:     v1alpha1.APIVersion,
@@ -41,7 +42,7 @@ func nodeStatus(node *corev1.Node) v1alpha1.NodeStatus {
 		s.State, s.Reason = v1alpha1.StateNotReady, notReady
 	}
 	if text, ok := node.Annotations[v1alpha1.LastRunAnnotation]; ok {
-		lastRun(&s, text)
+		lastRun(&s, text, node, now)
 	}
 	return s
 }
@@ -64,7 +65,7 @@ func readiness(node *corev1.Node) string {
 		case corev1.ConditionTrue:
 			return ""
 		case corev1.ConditionUnknown:
-			return "the kubelet doesn't report"
+			return notHeard(c)
 		}
 		if c.Message != "" {
 			return c.Message
@@ -74,9 +75,39 @@ func readiness(node *corev1.Node) string {
 	return "the kubelet never reported"
 }
 
+// notHeard says since when a node isn't heard of.
+func notHeard(c corev1.NodeCondition) string {
+	since := c.LastHeartbeatTime
+	if since.IsZero() {
+		since = c.LastTransitionTime
+	}
+	if since.IsZero() {
+		return "not heard of"
+	}
+	return "not heard of since " + since.Local().Format(time.DateTime)
+}
+
+// staleAfter is three times what a kubelet lets pass between two reports where nothing changes: who marks a node as unknown may
+// be away itself.
+const staleAfter = 15 * time.Minute
+
+// unheard says since when a node isn't heard of; empty where it is.
+func unheard(node *corev1.Node, now time.Time) string {
+	for _, c := range node.Status.Conditions {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		stale := !c.LastHeartbeatTime.IsZero() && now.Sub(c.LastHeartbeatTime.Time) > staleAfter
+		if c.Status == corev1.ConditionUnknown || stale {
+			return notHeard(c)
+		}
+	}
+	return ""
+}
+
 // lastRun adds what the annotation tells. Anybody may write an annotation: what can't be read is said, and nothing is
 // decided on it.
-func lastRun(s *v1alpha1.NodeStatus, text string) {
+func lastRun(s *v1alpha1.NodeStatus, text string, node *corev1.Node, now time.Time) {
 	var run v1alpha1.LastRun
 	if err := json.Unmarshal([]byte(text), &run); err != nil {
 		s.Reason = fmt.Sprintf("annotation %s can't be read", v1alpha1.LastRunAnnotation)
@@ -113,5 +144,24 @@ func lastRun(s *v1alpha1.NodeStatus, text string) {
 	}
 	if reason != "" {
 		s.Reason = reason
+	}
+	if run.Phase.Open() && run.Phase != v1alpha1.PhaseStuck {
+		lateRun(s, run, node, now)
+	}
+}
+
+// lateRun says what a node is whose run can't be under way as it was last told: nobody hears of the node, or the run's own time is
+// over. What became of it the node will tell, or can be asked.
+func lateRun(s *v1alpha1.NodeStatus, run v1alpha1.LastRun, node *corev1.Node, now time.Time) {
+	told := fmt.Sprintf("run %s to %s was last known to be %s", run.Run, run.To, run.Phase)
+	silent := unheard(node, now)
+	switch {
+	case silent != "":
+		s.Ready, s.State, s.Reason = false, v1alpha1.StateNotReady, silent+"; "+told
+	case run.Until.IsZero() || now.Before(run.Until):
+	case s.Ready:
+		s.State, s.Reason = v1alpha1.StateSettled, fmt.Sprintf("%s, and has not told its end, which was due at %s", told, run.Until.Local().Format(time.DateTime))
+	default:
+		s.State, s.Reason = v1alpha1.StateNotReady, readiness(node)+"; "+told
 	}
 }

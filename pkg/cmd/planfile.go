@@ -194,7 +194,7 @@ func (p *program) applyPlans(ctx context.Context, o *switchOptions) error {
 		byNode[x.Node] = x
 		nodes = append(nodes, x.Node)
 	}
-	if _, err := (&targets{names: nodes}).find(ctx, s.client); err != nil {
+	if _, err := (&targets{names: nodes}).find(ctx, s.client, p.Now()); err != nil {
 		return err
 	}
 	prepare := func(ctx context.Context, node string) (*rollout.Prepared, error) {

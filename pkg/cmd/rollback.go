@@ -122,7 +122,7 @@ func (p *program) rollback(ctx context.Context, o *rollbackOptions) error {
 	}
 	defer s.close()
 	s.back = true
-	if _, err := o.targets.find(ctx, s.client); err != nil {
+	if _, err := o.targets.find(ctx, s.client, p.Now()); err != nil {
 		return err
 	}
 	prepare := func(ctx context.Context, node string) (*rollout.Prepared, error) {
@@ -138,7 +138,7 @@ func (p *program) listRuns(ctx context.Context, o *rollbackOptions) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := o.targets.find(ctx, client)
+	nodes, err := o.targets.find(ctx, client, p.Now())
 	if err != nil && !errors.Is(err, cluster.ErrNoMatch) {
 		return err
 	}

@@ -49,18 +49,18 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	flags.BoolVarP(&f.yes, "yes", "y", false, "Don't ask")
 	flags.StringVarP(&f.format, "output", "o", "", "Print the plans on stdout as documents: json or yaml (of several nodes a list); everything else goes to stderr")
 	flags.StringVar(&f.image, "image", "", "Image of the pods on the nodes (default one that the node already holds); nothing of it is run but its name is needed")
-	flags.DurationVar(&f.confirmTimeout, "confirm-timeout", defaultConfirm, "How long a changed node waits for the proof that it is well before it goes back by itself")
-	flags.DurationVar(&f.stageTimeout, "stage-timeout", defaultStage, "How long preparing may take before anything that serves is changed, pulling images included")
+	flags.DurationVar(&f.confirmTimeout, "confirm-timeout", defaultConfirm, "How long a changed node waits to be verified before it rolls back automatically; it can't be infinite")
+	flags.DurationVar(&f.stageTimeout, "stage-timeout", defaultStage, "The length of time to wait for a node to be prepared, pulling images included, before giving up, zero means infinite; nothing that serves is changed by then")
 	flags.Var(&f.evacuationGrace, "evacuation-grace", "The most of their own termination grace period that pods of DaemonSets and static pods get while the node is switched, zero means infinite "+
 		"(default the longest of them, up to "+duration.HumanDuration(workload.EvacuationGrace)+")")
-	flags.DurationVar(&f.drainTimeout, "drain-timeout", defaultDrain, "How long draining a node may take before it is given up and uncordoned; 0 is for ever")
-	flags.BoolVar(&f.ignoreDaemonSets, "ignore-daemonsets", true, "As of kubectl drain; always true: pods of DaemonSets go with the node")
-	flags.BoolVar(&f.deleteEmptyDirData, "delete-emptydir-data", false, "Move pods whose emptyDir volumes are lost by that")
-	flags.BoolVar(&f.force, "force", false, "Move pods too that no controller would bring back")
-	flags.IntVar(&f.gracePeriod, "grace-period", -1, "Seconds that pods get to end; -1 is their own")
-	flags.BoolVar(&f.disableEviction, "disable-eviction", false, "Delete pods instead of evicting them: PodDisruptionBudgets are not asked")
-	flags.IntVar(&f.skipWaitForDelete, "skip-wait-for-delete-timeout", 0, "Don't wait for pods that have been on their way out for more than so many seconds; 0 waits for all")
-	flags.StringVar(&f.podSelector, "pod-selector", "", "Move only pods whose labels match")
+	flags.DurationVar(&f.drainTimeout, "drain-timeout", defaultDrain, "The length of time to wait for a node to drain before giving up, zero means infinite")
+	flags.BoolVar(&f.ignoreDaemonSets, "ignore-daemonsets", true, "Ignore DaemonSet-managed pods; always true")
+	flags.BoolVar(&f.deleteEmptyDirData, "delete-emptydir-data", false, "Continue even if there are pods using emptyDir (local data that will be deleted when the node is drained)")
+	flags.BoolVar(&f.force, "force", false, "Continue even if there are pods that do not declare a controller")
+	flags.IntVar(&f.gracePeriod, "grace-period", -1, "Period of time in seconds given to each pod to terminate gracefully. If negative, the default value specified in the pod will be used")
+	flags.BoolVar(&f.disableEviction, "disable-eviction", false, "Force drain to use delete, even if eviction is supported. This will bypass checking PodDisruptionBudgets, use with caution")
+	flags.IntVar(&f.skipWaitForDelete, "skip-wait-for-delete-timeout", 0, "If pod DeletionTimestamp older than N seconds, skip waiting for the pod. Seconds must be greater than 0 to skip")
+	flags.StringVar(&f.podSelector, "pod-selector", "", "Label selector to filter pods on the node")
 }
 
 // addSwitch adds those of switches of several nodes.
@@ -77,17 +77,15 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	case !f.ignoreDaemonSets:
 		return nil, errors.New("--ignore-daemonsets=false isn't possible: pods of DaemonSets go with the node, and come back with it")
 	case f.confirmTimeout < leastConfirm:
-		return nil, fmt.Errorf("--confirm-timeout %s is too short: no node can be proved well in less than %s", f.confirmTimeout, leastConfirm)
-	case f.stageTimeout <= 0:
-		return nil, errors.New("--stage-timeout must be more than 0")
+		return nil, fmt.Errorf("--confirm-timeout %s is too short: no node can be verified in less than %s, and none may wait forever", f.confirmTimeout, leastConfirm)
+	case f.stageTimeout < 0:
+		return nil, fmt.Errorf("--stage-timeout %s is negative: zero means infinite", f.stageTimeout)
 	case f.drainTimeout < 0:
-		return nil, errors.New("--drain-timeout must not be negative; 0 is for ever")
+		return nil, fmt.Errorf("--drain-timeout %s is negative: zero means infinite", f.drainTimeout)
 	case f.evacuationGrace.value < 0:
-		return nil, errors.New("--evacuation-grace must not be negative; zero means infinite")
+		return nil, fmt.Errorf("--evacuation-grace %s is negative: zero means infinite", f.evacuationGrace.value)
 	case f.skipWaitForDelete < 0:
-		return nil, errors.New("--skip-wait-for-delete-timeout must be 0 or more seconds")
-	case f.gracePeriod < -1:
-		return nil, errors.New("--grace-period must be -1 (the pods' own), 0 or more seconds")
+		return nil, fmt.Errorf("--skip-wait-for-delete-timeout %d is negative: zero waits for all pods", f.skipWaitForDelete)
 	}
 	if _, err := labels.Parse(f.podSelector); err != nil {
 		return nil, fmt.Errorf("--pod-selector %q isn't a label selector: %w", f.podSelector, err)
@@ -99,9 +97,6 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	drain := cluster.DrainOptions{
 		Force: f.force, DeleteEmptyDirData: f.deleteEmptyDirData, DisableEviction: f.disableEviction,
 		Timeout: f.drainTimeout, PodSelector: f.podSelector, SkipWaitForDelete: time.Duration(f.skipWaitForDelete) * time.Second,
-	}
-	if f.drainTimeout == 0 {
-		drain.Timeout = -1
 	}
 	if f.gracePeriod >= 0 {
 		grace := time.Duration(f.gracePeriod) * time.Second
@@ -118,6 +113,13 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 	}
 	return o, nil
 }
+
+// The defaults of the timeouts. Nowhere else is there any: behind the flags zero means infinite.
+const (
+	defaultConfirm = 5 * time.Minute
+	defaultStage   = 30 * time.Minute
+	defaultDrain   = 10 * time.Minute
+)
 
 // leastConfirm keeps a typing error from making a run that can only go back.
 const leastConfirm = 10 * time.Second

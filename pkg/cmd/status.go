@@ -41,8 +41,9 @@ func (p *program) newStatus() *cobra.Command {
 			With --deep the nodes themselves are asked, each through a pod that is deleted again: every place that sets
 			the endpoint and which of them wins, installed runtimes, units, sockets, cgroup drivers, stores and kept runs.
 
-			States: Settled (nothing under way), NotReady (nothing under way, the node isn't Ready), Switching, RollingBack,
-			RolledBack (the last run was taken back; the node is as before), Stuck (a person is needed).`),
+			States: Settled (nothing under way), NotReady (nothing under way and the node isn't Ready, or it isn't heard of),
+			Switching, RollingBack, RolledBack (the last run was rolled back; the node is as before), Stuck (a person is
+			needed). A run whose node isn't heard of, or whose time is over, is named in the reason.`),
 		Example: p.examples(`
 			# All nodes
 			kubectl runtime status
@@ -104,7 +105,7 @@ func (p *program) status(ctx context.Context, o *statusOptions) error {
 			return err
 		}
 	}
-	nodes, err := o.targets.find(ctx, client)
+	nodes, err := o.targets.find(ctx, client, p.Now())
 	if err != nil && !errors.Is(err, cluster.ErrNoMatch) {
 		return err
 	}

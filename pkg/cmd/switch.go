@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -214,7 +213,7 @@ func (p *program) runSwitch(ctx context.Context, o *switchOptions) error {
 		return err
 	}
 	defer s.close()
-	nodes, err := o.targets.find(ctx, s.client)
+	nodes, err := o.targets.find(ctx, s.client, p.Now())
 	if err != nil {
 		return err
 	}
@@ -271,10 +270,3 @@ func edits(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-// defaultConfirm and defaultStage are the engine's own defaults, for help and for the plan's last line.
-const (
-	defaultConfirm = 5 * time.Minute
-	defaultStage   = 30 * time.Minute
-	defaultDrain   = 10 * time.Minute
-)

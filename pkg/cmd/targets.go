@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/fields"
@@ -71,7 +72,7 @@ func (t *targets) none() bool { return len(t.names) == 0 && !t.selected() && !t.
 
 // find asks the API server what it knows of the nodes. No way of selecting nodes means all of them: a verb that
 // changes nodes refuses that before.
-func (t *targets) find(ctx context.Context, client kubernetes.Interface) ([]v1alpha1.NodeStatus, error) {
+func (t *targets) find(ctx context.Context, client kubernetes.Interface, now time.Time) ([]v1alpha1.NodeStatus, error) {
 	nodes, err := cluster.Select(ctx, client, cluster.Selection{
 		Names: t.names, Labels: t.selector, Fields: t.fieldSelector, All: len(t.names) == 0 && !t.selected(),
 	})
@@ -80,7 +81,7 @@ func (t *targets) find(ctx context.Context, client kubernetes.Interface) ([]v1al
 	}
 	list := make([]v1alpha1.NodeStatus, len(nodes))
 	for i := range nodes {
-		list[i] = nodeStatus(&nodes[i])
+		list[i] = nodeStatus(&nodes[i], now)
 	}
 	return list, nil
 }

@@ -59,7 +59,7 @@ func (p *program) watch(ctx context.Context, u *ui.UI, client kubernetes.Interfa
 			if !ok || !selected(node.Name) {
 				continue
 			}
-			status := nodeStatus(node)
+			status := nodeStatus(node, p.Now())
 			if event.Type == watch.Deleted {
 				status.Reason = "node was deleted"
 			}

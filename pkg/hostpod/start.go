@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -139,20 +140,38 @@ func ref(pod *corev1.Pod) v1alpha1.PodRef {
 // Sweep deletes pods of ours on a node that nobody will come back for: those of runs, which only the holder of the
 // node's Lease may call this for, and whatever has ended.
 func Sweep(ctx context.Context, client kubernetes.Interface, namespace, node string) error {
-	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: LabelManagedBy + "=" + ManagedBy,
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+	err := sweep(ctx, client, namespace, fields.OneTermEqualSelector("spec.nodeName", node).String(), func(pod *corev1.Pod) bool {
+		return pod.Labels[LabelPurpose] == string(PurposeSwitch) || ended(pod)
 	})
 	if err != nil {
-		return fmt.Errorf("looking for pods that an earlier run left on node %s: %w", node, err)
+		return fmt.Errorf("removing pods that an earlier run left on node %s: %w", node, err)
+	}
+	return nil
+}
+
+// SweepEnded deletes pods of ours on these nodes that have ended. Nobody needs the Lease of a node for that.
+func SweepEnded(ctx context.Context, client kubernetes.Interface, namespace string, nodes []string) error {
+	err := sweep(ctx, client, namespace, "", func(pod *corev1.Pod) bool { return ended(pod) && slices.Contains(nodes, pod.Spec.NodeName) })
+	if err != nil {
+		return fmt.Errorf("removing pods of earlier commands that have ended: %w", err)
+	}
+	return nil
+}
+
+func sweep(ctx context.Context, client kubernetes.Interface, namespace, selector string, which func(*corev1.Pod) bool) error {
+	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: LabelManagedBy + "=" + ManagedBy, FieldSelector: selector})
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for i := range list.Items {
-		pod := &list.Items[i]
-		ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
-		if pod.Labels[LabelPurpose] == string(PurposeSwitch) || ended {
+		if pod := &list.Items[i]; which(pod) {
 			errs = append(errs, remove(ctx, client, ref(pod)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }

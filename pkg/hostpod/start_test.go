@@ -146,26 +146,50 @@ func TestStopLeavesStrangersAlone(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	api := apitest.New(t)
-	add := func(name, node string, purpose Purpose, phase corev1.PodPhase, labels map[string]string) {
-		if labels == nil {
-			labels = map[string]string{LabelManagedBy: ManagedBy, LabelPurpose: string(purpose)}
-		}
-		api.Put("pods", &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: name, Labels: labels},
-			Spec:       corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{Phase: phase},
+	for name, c := range map[string]struct {
+		sweep func(api *apitest.Server) error
+		want  []string
+	}{
+		"by who holds the node": {
+			func(api *apitest.Server) error { return Sweep(t.Context(), api.Client(), "kube-system", "worker-1") },
+			[]string{"another-node", "another-node-done", "not-ours", "somebody-looks"},
+		},
+		"by who looks": {
+			func(api *apitest.Server) error {
+				return SweepEnded(t.Context(), api.Client(), "kube-system", []string{"worker-0", "worker-1"})
+			},
+			[]string{"another-node", "another-node-done", "left-by-a-run", "not-ours", "somebody-looks"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := apitest.New(t)
+			add := func(name, node string, purpose Purpose, phase corev1.PodPhase) {
+				pod := &corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: name, Labels: map[string]string{"app": "x"}},
+					Spec:       corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{Phase: phase},
+				}
+				if purpose != "" {
+					pod.Labels = map[string]string{LabelManagedBy: ManagedBy, LabelPurpose: string(purpose)}
+				}
+				api.Put("pods", pod)
+			}
+			add("left-by-a-run", "worker-1", PurposeSwitch, corev1.PodRunning)
+			add("ended-by-itself", "worker-1", PurposeSwitch, corev1.PodSucceeded)
+			add("somebody-looks", "worker-1", PurposeGather, corev1.PodRunning)
+			add("looked-long-ago", "worker-1", PurposeGather, corev1.PodFailed)
+			add("another-node", "worker-2", PurposeSwitch, corev1.PodRunning)
+			add("another-node-done", "worker-2", PurposeSwitch, corev1.PodSucceeded)
+			add("not-ours", "worker-1", "", corev1.PodSucceeded)
+			if err := c.sweep(api); err != nil {
+				t.Fatal(err)
+			}
+			var left []string
+			for _, n := range api.Names("pods") {
+				left = append(left, strings.TrimPrefix(n, "kube-system/"))
+			}
+			if diff := cmp.Diff(c.want, left); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
 		})
-	}
-	add("left-by-a-run", "worker-1", PurposeSwitch, corev1.PodRunning, nil)
-	add("somebody-looks", "worker-1", PurposeGather, corev1.PodRunning, nil)
-	add("looked-long-ago", "worker-1", PurposeGather, corev1.PodFailed, nil)
-	add("another-node", "worker-2", PurposeSwitch, corev1.PodRunning, nil)
-	add("not-ours", "worker-1", "", corev1.PodRunning, map[string]string{"app": "x"})
-	if err := Sweep(t.Context(), api.Client(), "kube-system", "worker-1"); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"kube-system/another-node", "kube-system/not-ours", "kube-system/somebody-looks"}
-	if diff := cmp.Diff(want, api.Names("pods")); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
 	}
 }

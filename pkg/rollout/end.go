@@ -87,10 +87,14 @@ func (p *Prepared) note(ctx context.Context, reason cluster.Reason, phase v1alph
 }
 
 func (p *Prepared) annotate(ctx context.Context, phase v1alpha1.Phase, why string) {
-	err := cluster.SetLastRun(ctx, p.e.client, p.node.Name, v1alpha1.LastRun{
+	last := v1alpha1.LastRun{
 		Run: p.run, From: p.plan.From.Name, To: p.plan.To.Name, Phase: phase, When: time.Now().UTC().Truncate(time.Second),
 		By: p.e.opts.By, Reason: firstLine(why),
-	})
+	}
+	if phase == v1alpha1.PhaseApplying {
+		last.Until = last.When.Add(2*applyLimit + p.e.opts.ConfirmTimeout)
+	}
+	err := cluster.SetLastRun(ctx, p.e.client, p.node.Name, last)
 	if err != nil {
 		p.warn("%v", err)
 	}

@@ -78,8 +78,6 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 	opts.Program = cmp.Or(opts.Program, "kubectl runtime")
 	opts.By = cmp.Or(opts.By, "somebody")
 	opts.Parallel = max(cmp.Or(opts.Parallel, 8), 1)
-	opts.ConfirmTimeout = cmp.Or(opts.ConfirmTimeout, 5*time.Minute)
-	opts.StageTimeout = cmp.Or(opts.StageTimeout, 30*time.Minute)
 	if report == nil {
 		report = func(Event) {}
 	}

@@ -103,8 +103,11 @@ func (p *Prepared) stage(ctx context.Context) error {
 	e := p.e
 	began := time.Now()
 	p.step(stepStage, "staging %s and taking its images in while the node serves", p.plan.To.Name)
-	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.StageTimeout, fmt.Errorf("staging took longer than %s", e.opts.StageTimeout))
-	defer cancel()
+	if limit := e.opts.StageTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("staging took longer than %s", limit))
+		defer cancel()
+	}
 	secrets := e.review(ctx, "secrets", cluster.SecretRights()) == nil
 	own := []cluster.Own{{Ref: p.pod.Image().Ref, For: "the pod that proves the switch"}}
 	images, warnings := cluster.WantedImages(ctx, e.client, p.pods, own, secrets)
@@ -120,8 +123,7 @@ func (p *Prepared) stage(ctx context.Context) error {
 	defer done()
 	_, err := p.pod.Call(asking, v1alpha1.Request{
 		Verb: v1alpha1.VerbStage, Run: p.run, By: e.opts.By, Plan: p.plan, Images: images,
-		StageTimeout: e.opts.StageTimeout + max(e.opts.Drain.Timeout, 0) + time.Hour, ConfirmTimeout: e.opts.ConfirmTimeout,
-		Restore: p.restore(),
+		StageTimeout: e.stagedFor(), ConfirmTimeout: e.opts.ConfirmTimeout, Restore: p.restore(),
 	})
 	if err := p.refusal(ctx, err); err != nil {
 		return err
@@ -135,6 +137,15 @@ func (p *Prepared) stage(ctx context.Context) error {
 	}
 	e.say(Event{Node: p.node.Name, Run: p.run, Step: stepStage, Of: steps, Text: "staged", Took: time.Since(began), Phase: run.Phase})
 	return nil
+}
+
+// stagedFor is how long the node lets a staged run wait for its apply at most; zero where the operator sets no limit to what comes
+// before that. A run whose plugin is silent the node gives up long before.
+func (e *Engine) stagedFor() time.Duration {
+	if e.opts.StageTimeout == 0 || e.opts.Drain.Timeout == 0 {
+		return 0
+	}
+	return e.opts.StageTimeout + e.opts.Drain.Timeout + time.Hour
 }
 
 // refusal turns the agent's answer to the start of a run into what it means. A run that is open and ours was begun by a

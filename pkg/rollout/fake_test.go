@@ -36,6 +36,8 @@ type machine struct {
 	kept   []v1alpha1.Run
 	plan   *v1alpha1.Plan
 	wanted []v1alpha1.WantedImage
+	// stageTimeout is what the node was told.
+	stageTimeout time.Duration
 	// runtime is the containerRuntimeVersion that the node has.
 	runtime string
 	// ill are the pods that aren't Ready.
@@ -278,7 +280,7 @@ func (m *machine) serve(req v1alpha1.Request) (answer v1alpha1.Response, err err
 			return answer, err
 		}
 		m.run = &v1alpha1.Run{Restore: req.Restore, ID: req.Run, Node: worker, From: req.Plan.From.Name, To: req.Plan.To.Name, Phase: v1alpha1.PhaseStaging, By: req.By, Created: time.Now()}
-		m.plan, m.wanted = req.Plan, req.Images
+		m.plan, m.wanted, m.stageTimeout = req.Plan, req.Images, req.StageTimeout
 		return tell()
 	case v1alpha1.VerbWatch:
 		m.advance()

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,7 @@ func (c *canary) Stop(context.Context) error {
 // engine is an engine whose pods are on the machine.
 func (m *machine) engine(opts Options, events *[]Event) *Engine {
 	opts.By = "ana@laptop"
+	opts.ConfirmTimeout = cmp.Or(opts.ConfirmTimeout, 5*time.Minute)
 	e := New(m.api.Client(), m.api.Config(), opts, func(x Event) {
 		if events != nil {
 			*events = append(*events, x)

@@ -45,6 +45,10 @@ func (e *Engine) Gather(ctx context.Context, nodes []string) []Gathered {
 	for i := range objects {
 		byName[objects[i].Name] = &objects[i]
 	}
+	// What an earlier command left is no reason not to look.
+	if err := hostpod.SweepEnded(ctx, e.client, e.opts.Namespace, nodes); err != nil {
+		e.say(Event{Warning: true, Text: oneLine(err.Error())})
+	}
 	var group errgroup.Group
 	group.SetLimit(e.opts.Parallel)
 	for i, name := range nodes {

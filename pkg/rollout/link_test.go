@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,9 +84,16 @@ func TestEveryHostPodIsMute(t *testing.T) {
 func TestGatherThroughAnotherHostPod(t *testing.T) {
 	m := newMachine(t)
 	m.loses, m.losesAt = hostpod.ErrMute, 1
+	m.api.Put("pods", &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "left", Labels: map[string]string{hostpod.LabelManagedBy: hostpod.ManagedBy}},
+		Spec:       corev1.PodSpec{NodeName: worker}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded},
+	})
 	got := m.engine(Options{}, nil).Gather(t.Context(), []string{worker})
 	if len(got) != 1 || got[0].Err != nil || got[0].Facts == nil || len(m.ours) != 2 {
 		t.Errorf("got %+v through %d host pods", got, len(m.ours))
+	}
+	if slices.Contains(m.api.Names("pods"), "kube-system/left") {
+		t.Error("a pod that ended by itself is still there")
 	}
 	m.nothingLeft(t, false)
 }

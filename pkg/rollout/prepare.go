@@ -177,13 +177,9 @@ func answers(node *corev1.Node) error {
 	return nil
 }
 
-// lifetime is how long a pod of a run may be needed at most.
+// lifetime is how long a pod of a run may be needed at most. Where there is no limit to that, one that is over is replaced.
 func (e *Engine) lifetime() time.Duration {
-	drain := e.opts.Drain.Timeout
-	if drain < 0 {
-		drain = 24 * time.Hour
-	}
-	return e.opts.StageTimeout + drain + applyLimit + e.opts.ConfirmTimeout + 2*time.Hour
+	return cmp.Or(e.stagedFor(), 24*time.Hour) + applyLimit + e.opts.ConfirmTimeout + time.Hour
 }
 
 func (p *Prepared) look(ctx context.Context) (err error) {

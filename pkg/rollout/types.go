@@ -7,7 +7,8 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 )
 
-// Options say how nodes are reached and how patient a run is. The zero value of every field means its default.
+// Options say how nodes are reached and how patient a run is. The zero value of a field means its default; of a timeout it means
+// infinite.
 type Options struct {
 	// Namespace is where the pods on the nodes live (kube-system).
 	Namespace string
@@ -17,9 +18,10 @@ type Options struct {
 	By string
 	// Parallel bounds how many nodes Gather asks at once (8).
 	Parallel int
-	// ConfirmTimeout is how long an applied run waits for its proof before the node rolls itself back (5m).
+	// ConfirmTimeout is how long an applied run waits for its proof before the node rolls itself back. A run needs one: what can't
+	// be verified must not stay.
 	ConfirmTimeout time.Duration
-	// StageTimeout is how long staging may take, and how long a staged run may wait for its apply (30m).
+	// StageTimeout is how long staging may take.
 	StageTimeout time.Duration
 	// EvacuationGrace is how long pods that stay on a node, of DaemonSets and static ones, may take to end at most; 0 is the longest of
 	// their own termination grace periods, up to workload.EvacuationGrace, and NoGraceLimit has no limit.

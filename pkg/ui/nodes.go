@@ -163,6 +163,15 @@ func nodeNext(nodes []v1alpha1.NodeStatus, command string) string {
 	if name := find(v1alpha1.StateSwitching, v1alpha1.StateRollingBack); name != "" {
 		return fmt.Sprintf("  Next: %s status %s --watch", command, name)
 	}
+	// A run that never told its end: the node knows, where it can be asked.
+	for _, n := range nodes {
+		switch untold := n.LastRun != nil && n.LastRun.Phase.Open(); {
+		case untold && n.Ready:
+			return fmt.Sprintf("  Next: %s status %s --deep", command, n.Metadata.Name)
+		case untold:
+			return "  Next: kubectl describe node " + n.Metadata.Name
+		}
+	}
 	return ""
 }
 

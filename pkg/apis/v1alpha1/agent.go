@@ -34,7 +34,7 @@ type Request struct {
 	Images []WantedImage `json:"images,omitempty"`
 	// ConfirmTimeout is how long an applied run waits for its confirmation.
 	ConfirmTimeout time.Duration `json:"confirmTimeout,omitempty"`
-	// StageTimeout is how long a staged run may wait for apply before it expires.
+	// StageTimeout is how long a staged run may wait for apply before it expires; zero: as long as its plugin is heard.
 	StageTimeout time.Duration `json:"stageTimeout,omitempty"`
 	Restore      APIRestore    `json:"restore,omitzero"`
 	// Seq is the last progress line already seen; Wait how long watch may wait for the next.

@@ -20,6 +20,9 @@ type LastRun struct {
 	When   time.Time   `json:"when"`
 	By     string      `json:"by,omitempty"`
 	Reason string      `json:"reason,omitempty"`
+	// Until is when a run that is open will have ended, whoever is there to see to it: what isn't confirmed goes back by itself. A
+	// run that is still said to be open then could not tell of its end.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // ObjectName is the part of an object's metadata that kubectl's printers need.
@@ -34,7 +37,7 @@ type NodeState string
 // The states.
 const (
 	StateSettled     NodeState = "Settled"     // nothing is under way and the node is Ready
-	StateNotReady    NodeState = "NotReady"    // nothing is under way and the node isn't Ready
+	StateNotReady    NodeState = "NotReady"    // the node isn't Ready and nothing is known to be under way, or it isn't heard of
 	StateSwitching   NodeState = "Switching"   // a run goes forward
 	StateRollingBack NodeState = "RollingBack" // a run goes back
 	StateRolledBack  NodeState = "RolledBack"  // the last run went back: what was before stands
