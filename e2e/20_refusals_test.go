@@ -61,7 +61,6 @@ func TestRefusals(t *testing.T) {
 		s.Says(t, "pods/exec", "apiGroups:", "resources:", "verbs:")
 		unchanged(t, b, n, before)
 	})
-	t.Run("FileThatCantBeWritten", fileThatCantBeWritten)
 	t.Run("PodSecurity", func(t *testing.T) {
 		b := bed.Open(t)
 		n := b.Worker(t, 0)
@@ -106,27 +105,6 @@ func refuses(t *testing.T, b *bed.Bed, n *bed.Node, args []string, why ...string
 	s.Says(t, why...)
 	unchanged(t, b, n, before)
 	return s
-}
-
-// fileThatCantBeWritten makes a path of the plan one that can't be replaced, in each way that a node has for it. It must be noticed
-// while everything still runs.
-func fileThatCantBeWritten(t *testing.T) {
-	for _, test := range []struct{ name, path, do, undo string }{
-		{"Immutable", "/var/lib/kubelet/config.yaml", "chattr +i", "chattr -i"},
-		{"AppendOnly", "/var/lib/kubelet/config.yaml", "chattr +a", "chattr -a"},
-		{"MountedOver", "/etc/crictl.yaml", "mount --bind /etc/crictl.yaml", "umount"},
-		{"ReadOnlyDirectory", "/etc/crio/crio.conf.d", "mount --bind -o ro /etc/crio/crio.conf.d", "umount"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			b := bed.Open(t)
-			n := b.Worker(t, 0)
-			if _, err := n.Run(t.Context(), test.do+" "+test.path); err != nil {
-				t.Skipf("this node's file system has no such thing: %v", err)
-			}
-			n.Undo(t, test.undo+" "+test.path)
-			refuses(t, b, n, switchArgs(n), test.path)
-		})
-	}
 }
 
 // planOfAChangedNode holds that a saved plan is applied exactly or not at all.
@@ -185,4 +163,26 @@ func editedSince(t *testing.T) {
 	n.Sh(t, "cp -a /root/e2e-as-switched "+edited+"; rm /root/e2e-as-switched")
 	b.Expect(t, 0, patience, rollbackArgs(n)...)
 	unchanged(t, b, n, before)
+}
+
+// TestFilesThatCantBeReplaced makes a path of the plan one that can't be replaced, in each way that a node has for it. It must be
+// noticed while everything still runs.
+func TestFilesThatCantBeReplaced(t *testing.T) {
+	pool := bed.Open(t).Pool(t)
+	for _, test := range []struct{ name, path, do, undo string }{
+		{"Immutable", "/var/lib/kubelet/config.yaml", "chattr +i", "chattr -i"},
+		{"AppendOnly", "/var/lib/kubelet/config.yaml", "chattr +a", "chattr -a"},
+		{"MountedOver", "/etc/crictl.yaml", "mount --bind /etc/crictl.yaml", "umount"},
+		{"ReadOnlyDirectory", "/etc/crio/crio.conf.d", "mount --bind -o ro /etc/crio/crio.conf.d", "umount"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b, n := bed.Open(t), pool.Worker(t)
+			if _, err := n.Run(t.Context(), test.do+" "+test.path); err != nil {
+				t.Skipf("this node's file system has no such thing: %v", err)
+			}
+			n.Undo(t, test.undo+" "+test.path)
+			refuses(t, b, n, switchArgs(n), test.path)
+		})
+	}
 }

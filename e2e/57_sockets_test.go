@@ -20,6 +20,7 @@ func TestSocketDirectories(t *testing.T) {
 	pool := bed.Open(t).Pool(t)
 	for _, to := range []string{"cri-o", "docker"} {
 		t.Run(to, func(t *testing.T) {
+			t.Parallel()
 			t.Run("ThereAndBack", func(t *testing.T) {
 				selfRollback(t, pool, fault{to: to, sockets: true, ends: []v1alpha1.Phase{v1alpha1.PhaseConfirmed}})
 			})
