@@ -54,10 +54,10 @@ func (a *Agent) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	needed := false
+	open := slices.ContainsFunc(runs, func(r v1alpha1.Run) bool { return r.Phase.Open() })
+	needed := open
 	for i, r := range runs {
 		if r.Phase.Open() {
-			needed = true
 			continue
 		}
 		p, err := a.journal().Plan(r.ID)
@@ -77,11 +77,12 @@ func (a *Agent) tidy(ctx context.Context) error {
 		if slices.ContainsFunc(runs[:i], func(r v1alpha1.Run) bool { return r.Phase == v1alpha1.PhaseConfirmed }) {
 			r.Restore.KubeadmSocket = "" // that one has set it since
 		}
-		if !a.restored(ctx, r, p, i == 0) {
+		// What an earlier run owes waits for the end of an open one, which may have taken it over: an uncordon would undo its drain.
+		if !open && !a.restored(ctx, r, p, i == 0) {
 			needed = true
 		}
 	}
-	if open := slices.ContainsFunc(runs, func(r v1alpha1.Run) bool { return r.Phase.Open() }); !open {
+	if !open {
 		if err := a.release(); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 
 // ClearSocket refuses paths that no daemon of a runtime binds: a plan can't have anything else moved by it.
 func (linuxFiles) ClearSocket(p string) (found v1alpha1.FileType, aside string, err error) {
-	if !path.IsAbs(p) || path.Clean(p) != p || !strings.HasSuffix(p, ".sock") {
+	if !path.IsAbs(p) || path.Clean(p) != p || !strings.Contains(path.Base(p), ".sock") {
 		return "", "", fmt.Errorf("clearing %q: not the path of a socket", p)
 	}
 	// Below a root, and by the last element alone: nobody leads it elsewhere by a link between looking and removing.

@@ -97,7 +97,7 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 		From: from, To: to,
 		Kubelet:  v1alpha1.KubeletRef{Unit: b.v.Unit, Version: b.v.Version, Healthz: b.v.Healthz, Kubeconfig: b.v.Kubeconfig},
 		Evacuate: []v1alpha1.RuntimeRef{from, to},
-		Sockets:  socketsOf(b.f, from.Name, to.Name),
+		Sockets:  socketsOf(b.f, b.v, from.Name, to.Name),
 		Modules:  b.modules, Staging: staging,
 		Findings: b.findings,
 	}

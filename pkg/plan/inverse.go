@@ -40,7 +40,7 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 		From: kept.To, To: kept.From,
 		Kubelet:  kept.Kubelet,
 		Evacuate: []v1alpha1.RuntimeRef{kept.To, kept.From},
-		Sockets:  socketsOf(f, kept.From.Name, kept.To.Name),
+		Sockets:  socketsOf(f, v, kept.From.Name, kept.To.Name),
 		// The old runtime has its images still; its own daemon takes in what is missing once it runs.
 		Staging:             backStaging(kept, f),
 		KubeadmSocketBefore: kept.KubeadmSocket,
