@@ -97,11 +97,7 @@ func Build(o Options) *corev1.Pod {
 					RunAsGroup:   new(int64(0)),
 					RunAsNonRoot: new(false),
 				},
-				VolumeMounts: []corev1.VolumeMount{{Name: heardVolume, MountPath: heardDir}},
 			}},
-			Volumes: []corev1.Volume{{Name: heardVolume, VolumeSource: corev1.VolumeSource{
-				EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory},
-			}}},
 		},
 	}
 	for _, dir := range hostDirs(o.Node.Status.NodeInfo.Architecture) {

@@ -44,13 +44,12 @@ func wantHost() *corev1.Pod {
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command: []string{"/bin/sh", "-c", watchdog("/heard", 5*time.Second, 3*time.Minute)},
+				Command: []string{"/bin/sh", "-c", watchdog("/dev", 5*time.Second, 3*time.Minute)},
 				Env:     []corev1.EnvVar{{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true), RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)), RunAsNonRoot: new(false),
 				},
 				VolumeMounts: []corev1.VolumeMount{
-					{Name: "heard", MountPath: "/heard"},
 					{Name: "host-usr", MountPath: "/usr", ReadOnly: true},
 					{Name: "host-bin", MountPath: "/bin", ReadOnly: true},
 					{Name: "host-sbin", MountPath: "/sbin", ReadOnly: true},
@@ -58,7 +57,6 @@ func wantHost() *corev1.Pod {
 				},
 			}},
 			Volumes: []corev1.Volume{
-				{Name: "heard", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
 				hostPath("host-usr", "/usr"), hostPath("host-bin", "/bin"), hostPath("host-sbin", "/sbin"), hostPath("host-lib", "/lib"),
 			},
 		},

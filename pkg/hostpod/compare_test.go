@@ -99,7 +99,7 @@ func TestCompare(t *testing.T) {
 		}},
 		"a mount taken": {
 			mutate: func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = p.Spec.Containers[0].VolumeMounts[1:] },
-			want:   []Mutation{{"spec.containers[0].volumeMounts[0]", `{"mountPath":"/heard","name":"heard"}`, "nothing"}},
+			want:   []Mutation{{"spec.containers[0].volumeMounts[0]", `{"mountPath":"/usr","name":"host-usr","readOnly":true}`, "nothing"}},
 			cause:  "mutating webhook",
 		},
 	}

@@ -21,11 +21,11 @@ const (
 	keepAlive = 40 * time.Second
 )
 
-// heardDir is the pod's own directory in memory. Whoever speaks to the pod leaves heardMark in it.
+// heardDir is a directory in memory that every container of every runtime has of its own, so that a full disk keeps nobody from
+// being heard, and the pod has no volume that would stop a drain. Whoever speaks to the pod leaves heardMark in it.
 const (
-	heardDir    = "/heard"
-	heardMark   = "mark"
-	heardVolume = "heard"
+	heardDir  = "/dev"
+	heardMark = "kubectl-runtime-heard"
 )
 
 // watchdog is the script that a host pod runs. It counts silent ticks and reads no clock, as clocks jump; it takes no
