@@ -97,6 +97,8 @@ type stager struct {
 	target   host.Runtime
 	endpoint string
 	instance bool
+	// store is the directory of the target's image store.
+	store string
 	// handing is held while one image is handed over: the archive between has one name.
 	handing sync.Mutex
 }
@@ -131,6 +133,10 @@ func (s *stager) close(ctx context.Context) error {
 		errs = append(errs, s.target.Close())
 	}
 	errs = append(errs, s.m.Units.Stop(ctx, unitName(s.plan.Run)))
+	if s.store != "" {
+		// A power cut after the confirmation must not find layers whose bytes never came to the disk: no runtime looks at them again.
+		errs = append(errs, s.m.Files.SyncFS(s.store))
+	}
 	if s.silence != nil {
 		errs = append(errs, s.silence())
 	}

@@ -181,6 +181,25 @@ func (b *bench) held(t *testing.T) []string {
 	return out
 }
 
+// TestStoreIsSynced: once the instance that wrote it has ended, what came in is on the disk.
+func TestStoreIsSynced(t *testing.T) {
+	b := newBench(t)
+	var acts []string
+	b.node.Fault(func(act string) error { acts = append(acts, act); return nil })
+	if err := b.stage(t.Context(), v1alpha1.WantedImage{Ref: local, Required: true}); err != nil {
+		t.Fatal(err)
+	}
+	ended, last := -1, slices.Index(acts, "syncfs /var/lib/containers/storage")
+	for i, act := range acts {
+		if strings.HasPrefix(act, "stop kubectl-runtime-staging-") {
+			ended = i
+		}
+	}
+	if last < 0 || ended < 0 || last < ended {
+		t.Errorf("the instance ended as act %d, the store was synced as act %d: %q", ended, last, acts)
+	}
+}
+
 func TestStage(t *testing.T) {
 	b := newBench(t)
 	// What the target has from earlier is not what the source has now.

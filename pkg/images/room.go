@@ -40,6 +40,7 @@ func (s *stager) measure(ctx context.Context) (*room, error) {
 	if err != nil || store.Path == "" {
 		store.Path = "/var/lib"
 	}
+	s.store = store.Path
 	fs, err := s.m.Files.Filesystem(store.Path)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,7 @@ func (j *Journal) Create(run v1alpha1.Run, p *v1alpha1.Plan) error {
 	}
 	run.APIVersion, run.Kind, run.Format = v1alpha1.APIVersion, v1alpha1.KindRun, v1alpha1.Format
 	run.Sequence, run.Created = next(runs), j.clock.Now()
+	j.date(&run)
 	return j.save(run)
 }
 
@@ -113,8 +114,6 @@ func (j *Journal) Resolved(p *v1alpha1.Plan) error {
 }
 
 func (j *Journal) save(run v1alpha1.Run) error {
-	run.Changed = j.clock.Now()
-	run.ChangedAt = v1alpha1.Moment{Boot: j.clock.Boot(), At: int64(j.clock.SinceBoot())}
 	run.DeadlineIn = 0
 	data, err := encode(run)
 	if err != nil {
@@ -124,6 +123,12 @@ func (j *Journal) save(run v1alpha1.Run) error {
 		return fmt.Errorf("writing the run's record: %w", err)
 	}
 	return nil
+}
+
+// date notes when the run came into its phase.
+func (j *Journal) date(run *v1alpha1.Run) {
+	run.Changed = j.clock.Now()
+	run.ChangedAt = v1alpha1.Moment{Boot: j.clock.Boot(), At: int64(j.clock.SinceBoot())}
 }
 
 // Advance changes the run's phase if it is one of from, and lets mutate change the rest of the record with it. Otherwise
@@ -152,6 +157,9 @@ func (j *Journal) Advance(id string, from []v1alpha1.Phase, to v1alpha1.Phase, m
 	}
 	changed := run.Phase != to
 	run.Phase = to
+	if changed {
+		j.date(&run)
+	}
 	if mutate != nil {
 		mutate(&run)
 	}

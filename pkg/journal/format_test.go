@@ -177,7 +177,7 @@ func TestFirstFormat(t *testing.T) {
 			if diff := cmp.Diff(before, n.Snapshot(journal.Dir)); diff != "" {
 				t.Errorf("it wasn't only read:\n%s", diff)
 			}
-			_, err = j.Advance(id, []v1alpha1.Phase{phase}, phase, func(r *v1alpha1.Run) { r.Restore = v1alpha1.APIRestore{} })
+			_, err = j.Advance(id, []v1alpha1.Phase{phase}, phase, func(r *v1alpha1.Run) { r.Restore = v1alpha1.APIRestore{Uncordon: true} })
 			var others *journal.OthersError
 			if open != errors.As(err, &others) || !open && err != nil {
 				t.Errorf("Advance: %v", err)
