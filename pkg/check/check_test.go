@@ -189,8 +189,10 @@ func TestSwitch(t *testing.T) {
 		{name: "a directory at a socket of the source", change: blockedAt(v1alpha1.Containerd, "/run/containerd/containerd.sock.ttrpc"), want: "fixable R011"},
 		{name: "a directory at a socket of what takes no part", node: withDocker, change: blockedAt(v1alpha1.Docker, "/run/docker.sock"), want: "warning R011"},
 		{name: "a directory at a socket of what isn't installed", change: blockedAt(v1alpha1.Docker, "/run/docker.sock")},
-		{name: "a directory at the containerd of a Docker that is left", node: layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Docker, Also: []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO}},
-			change: blockedAt(v1alpha1.Containerd, "/run/containerd/containerd.sock"), want: "fixable H003, fixable H003, fixable R011"},
+		{
+			name: "a directory at the containerd of a Docker that is left", node: layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Docker, Also: []v1alpha1.RuntimeName{v1alpha1.Containerd, v1alpha1.CRIO}},
+			change: blockedAt(v1alpha1.Containerd, "/run/containerd/containerd.sock"), want: "fixable H003, fixable H003, fixable R011",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, to := tt.node, tt.to

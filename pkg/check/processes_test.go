@@ -15,8 +15,10 @@ func TestUninterruptible(t *testing.T) {
 	f := gather(t, layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.Containerd, Also: []v1alpha1.RuntimeName{v1alpha1.CRIO}})
 	disk(f, 200*gib, 20*gib)
 	f.Uninterruptible = []v1alpha1.UninterruptibleProcess{
-		{PID: 7, Program: "cp", PodUID: "u1", Pod: "shop/web"}, {PID: 8, Program: "rsync", PodUID: "u1", Pod: "shop/web"},
-		{PID: 9, Program: "java", PodUID: "u2"}, {PID: 10, Program: "containerd-shim"},
+		{PID: 7, Program: "cp", PodUID: "u1", Pod: "shop/web"},
+		{PID: 8, Program: "rsync", PodUID: "u1", Pod: "shop/web"},
+		{PID: 9, Program: "java", PodUID: "u2"},
+		{PID: 10, Program: "containerd-shim"},
 	}
 	v, err := kubelet.Analyze(f)
 	if err != nil {

@@ -24,8 +24,10 @@ func TestRollbackRestores(t *testing.T) {
 		{name: "one that the next kubelet doesn't know", was: edited(flags, `ARGS="`, `ARGS="--pod-infra-container-image=x `)},
 		{name: "cgroup v1, which was allowed", now: func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, was: all(
 			func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, appended(kubeletConfig, "failCgroupV1: false\n"))},
-		{name: "cgroup v1, which is allowed only now", now: all(func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, appended(kubeletConfig, "failCgroupV1: false\n")),
-			was: func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, want: "error N006"},
+		{
+			name: "cgroup v1, which is allowed only now", now: all(func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, appended(kubeletConfig, "failCgroupV1: false\n")),
+			was: func(f *v1alpha1.Facts) { f.Machine.CgroupVersion, f.Kubelet.Version = 1, "1.35.0" }, want: "error N006",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := layout.Node{Kubelet: "1.34.4", Installer: layout.KubeadmNew, Runtime: v1alpha1.CRIO, Also: []v1alpha1.RuntimeName{v1alpha1.Containerd}}

@@ -16,13 +16,16 @@ func event(e rollout.Event) ui.Event {
 // result is an engine's result as the UI shows it.
 func result(r rollout.Result) ui.Result {
 	return ui.Result{
-		Node: r.Node, Verdict: verdict(r.Outcome), Outcome: string(r.Outcome), From: r.From, To: r.To,
+		Node: r.Node, Verdict: verdict(r), Outcome: string(r.Outcome), From: r.From, To: r.To,
 		Err: r.Err, State: r.State, Next: r.Next, Took: r.Took, Outage: r.Outage,
 	}
 }
 
-func verdict(o rollout.Outcome) ui.Verdict {
-	switch o {
+func verdict(r rollout.Result) ui.Verdict {
+	if r.Asked() {
+		return ui.Good
+	}
+	switch r.Outcome {
 	case rollout.Switched, rollout.NothingToDo, rollout.Validated:
 		return ui.Good
 	case rollout.Refused, rollout.RolledBack, rollout.Interrupted:
@@ -54,7 +57,9 @@ func end(results []rollout.Result, err error) error {
 		worst, err = quiet.code, nil
 	}
 	for _, r := range results {
-		worst = worse(worst, code(r.Outcome))
+		if !r.Asked() {
+			worst = worse(worst, code(r.Outcome))
+		}
 	}
 	switch {
 	case err == nil && worst == codeDone:

@@ -18,6 +18,7 @@ func TestEnd(t *testing.T) {
 	}{
 		{name: "nothing", code: 0},
 		{name: "all well", outcomes: []rollout.Outcome{rollout.Switched, rollout.NothingToDo, rollout.Validated}},
+		{name: "rolled back as asked", outcomes: []rollout.Outcome{rollout.RolledBack, rollout.RolledBack}},
 		{name: "refused", outcomes: []rollout.Outcome{rollout.Switched, rollout.Refused}, code: 1},
 		{name: "interrupted counts more than refused", outcomes: []rollout.Outcome{rollout.Interrupted, rollout.Refused}, code: 130},
 		{name: "rolled back counts more than interrupted", outcomes: []rollout.Outcome{rollout.RolledBack, rollout.Interrupted}, code: 3},
@@ -30,7 +31,11 @@ func TestEnd(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var results []rollout.Result
 			for _, o := range tc.outcomes {
-				results = append(results, rollout.Result{Outcome: o})
+				r := rollout.Result{Outcome: o}
+				if o == rollout.RolledBack && tc.code != 0 {
+					r.Err = failure
+				}
+				results = append(results, r)
 			}
 			err := end(results, tc.err)
 			code, printed := codeDone, false

@@ -52,7 +52,7 @@ func (f *failures) add(ctx context.Context, err error) error {
 	}
 	if f.asked.IsZero() || time.Since(f.asked) >= askPauses*f.pod.pause {
 		f.asked = time.Now()
-		lost, answered := f.pod.state(ctx)
+		answered, lost := f.pod.state(ctx)
 		if lost != nil {
 			return lost
 		}
@@ -76,19 +76,19 @@ func notStarted(message string) bool {
 }
 
 // state asks the API server for the pod: ErrGone when it doesn't exist or has ended, and whether there was an answer at all.
-func (p *Pod) state(ctx context.Context) (lost error, answered bool) {
+func (p *Pod) state(ctx context.Context) (answered bool, lost error) {
 	ctx, cancel := context.WithTimeout(ctx, shortCall)
 	defer cancel()
 	pod, err := p.client.CoreV1().Pods(p.pod.Namespace).Get(ctx, p.pod.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return ErrGone, true
+		return true, ErrGone
 	case err != nil:
-		return nil, false
+		return false, nil
 	case pod.UID != p.pod.UID:
-		return ErrGone, true
+		return true, ErrGone
 	}
-	return over(pod), true
+	return true, over(pod)
 }
 
 // over returns ErrGone for a pod that has ended for good, or is about to.

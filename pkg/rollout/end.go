@@ -113,7 +113,9 @@ func (p *Prepared) result(ctx context.Context, outcome Outcome, err error) Resul
 	defer cancel()
 	node, asked := p.e.client.CoreV1().Nodes().Get(late, p.node.Name, metav1.GetOptions{})
 	r.State = p.state(outcome, node, asked)
-	r.Next = p.next(outcome, node)
+	if !r.Asked() {
+		r.Next = p.next(outcome, node)
+	}
 	return r
 }
 

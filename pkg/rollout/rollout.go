@@ -65,8 +65,11 @@ func (r Result) fails() bool {
 	case Switched, NothingToDo, Validated:
 		return false
 	}
-	return true
+	return !r.Asked()
 }
+
+// Asked reports whether the node was rolled back because its operator asked for it, and all is well.
+func (r Result) Asked() bool { return r.Outcome == RolledBack && r.Err == nil }
 
 // clean reports whether the node is as it was, so that others may go on.
 func (o Outcome) clean() bool { return o == RolledBack || o == Refused }
