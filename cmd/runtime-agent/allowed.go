@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
 )
 
 // allowed are the paths that this program may write, whatever a plan says; those that end in a slash with everything below.
 func allowed() []string {
-	return append([]string{
+	return slices.Concat([]string{
 		"/var/lib/kubectl-runtime/",
 		"/etc/systemd/system/",
 		"/etc/containerd/",
@@ -26,7 +28,7 @@ func allowed() []string {
 		"/var/lib/kubelet/kubeadm-flags.env",
 		"/var/lib/kubelet/config.yaml",
 		"/var/lib/kubelet/instance-config.yaml",
-	}, kubeletFiles("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")...)
+	}, agent.Reserves(), kubeletFiles("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
 }
 
 // kubeletFiles are the configuration file and the drop-in directory that the kubelet's units name, where they lie in /etc

@@ -304,13 +304,14 @@ func TestDiskFull(t *testing.T) {
 	}{
 		"everywhere":             {where: "/"},
 		"below /etc":             {where: "/etc/"},
+		"below the kubelet":      {where: "/var/lib/kubelet/"},
 		"with nothing set aside": {where: "/", dropped: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
-				if c.where == "/etc/" {
-					n.SetFilesystem("/etc", v1alpha1.Filesystem{Device: "8:2", Type: "ext4", Bytes: 1 << 30, FreeBytes: 1 << 29, Inodes: 1000, FreeInodes: 500})
+				if c.where != "/" {
+					n.SetFilesystem(strings.TrimSuffix(c.where, "/"), v1alpha1.Filesystem{Device: "8:2", Type: "ext4", Bytes: 1 << 30, FreeBytes: 1 << 29, Inodes: 1000, FreeInodes: 500})
 				}
 				n.Boot()
 				defer n.PowerOff(nil)

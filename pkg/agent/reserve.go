@@ -11,12 +11,14 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
-// reserves are the files that hold room for the way back: one on each file system that it writes to. Their names are such that
-// no daemon reads them.
-var reserves = []string{
-	journal.Dir + "/reserve",
-	"/etc/systemd/system/.kubectl-runtime-reserve",
-	"/var/lib/kubelet/.kubectl-runtime-reserve",
+// Reserves are the files that hold room for the way back: one on each file system that it writes to. Their names are such that
+// no daemon reads them. The agent must be allowed to write them.
+func Reserves() []string {
+	return []string{
+		journal.Dir + "/reserve",
+		"/etc/systemd/system/.kubectl-runtime-reserve",
+		"/var/lib/kubelet/.kubectl-runtime-reserve",
+	}
 }
 
 // recordRoom is what records, progress and the file systems' own blocks need.
@@ -39,7 +41,7 @@ func (a *Agent) reserve(p *v1alpha1.Plan) error {
 	room := make([]byte, size)
 	_, _ = rand.Read(room) // never fails
 	done := map[string]bool{}
-	for _, file := range reserves {
+	for _, file := range Reserves() {
 		where, err := a.Machine.Files.Filesystem(path.Dir(file))
 		if err != nil {
 			return err
@@ -62,7 +64,7 @@ func (a *Agent) reserve(p *v1alpha1.Plan) error {
 // release gives that room free.
 func (a *Agent) release() error {
 	var errs []error
-	for _, file := range reserves {
+	for _, file := range Reserves() {
 		f, err := a.Machine.Files.Lstat(file)
 		if err == nil && f.Type != v1alpha1.Absent {
 			err = a.Machine.Files.Put(file, v1alpha1.FileState{Path: file, Type: v1alpha1.Absent}, nil)

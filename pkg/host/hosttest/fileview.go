@@ -122,7 +122,8 @@ func (n *Node) Mount(path string, readOnly bool) {
 var allowed = []string{
 	"/var/lib/kubectl-runtime/", "/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",
 	"/etc/crictl.yaml", "/etc/modules-load.d/", "/etc/sysctl.d/", "/etc/default/kubelet", "/etc/sysconfig/kubelet",
-	"/etc/kubernetes/", "/var/lib/kubelet/",
+	"/etc/kubernetes/", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env",
+	"/var/lib/kubelet/.kubectl-runtime-reserve",
 }
 
 func writable(p string) error {
