@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,6 +104,13 @@ func (tr trial) run(t *testing.T, b *bed.Bed, at *site, walks map[string]*walk) 
 	}
 	n.On(t, runtime, 3*time.Minute)
 	tr.givenBack(t, b, n, run != nil, max(5*time.Minute-time.Since(struck), 30*time.Second))
+	bed.Must(t, "the end of the node's own guard", max(5*time.Minute-time.Since(struck), 30*time.Second), func(ctx context.Context) string {
+		out, err := n.Run(ctx, "ls -d /etc/systemd/system/kubectl-runtime-* /var/lib/kubectl-runtime/guard.json 2>/dev/null || true")
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(strings.Fields(string(out)), ", ")
+	})
 	nothingOnNode(t, b, n)
 	n.Same(t, want, photo.Kept, dockerWas, photo.Restarted)
 	b.AwaitReady(t, at.namespace, "agent", 1, time.Minute)

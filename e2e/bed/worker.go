@@ -160,7 +160,7 @@ func (n *Node) unlike(ctx context.Context, found *photo.Photo) string {
 func (n *Node) Photo(t *testing.T) *photo.Photo {
 	t.Helper()
 	var taken *photo.Photo
-	Must(t, "a settled photograph of "+n.Name, time.Minute, func(ctx context.Context) string {
+	Must(t, "a settled photograph of "+n.Name, settling, func(ctx context.Context) string {
 		var err error
 		if taken, err = n.take(ctx); err != nil {
 			return err.Error()
@@ -169,6 +169,9 @@ func (n *Node) Photo(t *testing.T) *photo.Photo {
 	})
 	return taken
 }
+
+// settling is how long what a pod held may stay behind it: dockerd removes network namespaces once a minute.
+const settling = 90 * time.Second
 
 func (n *Node) take(ctx context.Context) (*photo.Photo, error) {
 	pods, err := n.Pods(ctx)
@@ -196,7 +199,7 @@ func (n *Node) Same(t *testing.T, before *photo.Photo, allowed ...[]photo.Allowa
 		all = append(all, list...)
 	}
 	var diff []string
-	err := Await(t.Context(), 45*time.Second, time.Second, func(ctx context.Context) string {
+	err := Await(t.Context(), settling, time.Second, func(ctx context.Context) string {
 		now, err := n.take(ctx)
 		if err != nil {
 			return err.Error()

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,27 @@ func TestSocketDirectories(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestStagingClearsSockets: a staged dockerd takes anything at containerd's socket for a containerd that runs, and waits for it.
+func TestStagingClearsSockets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.CRIO, hosttest.RealTime())
+		n.Pods(agents)
+		n.Boot()
+		defer n.PowerOff(nil)
+		var acts []string
+		plan := newPlan(t, n, runID, v1alpha1.CRIO, v1alpha1.Docker)
+		n.Fault(func(act string) error { acts = append(acts, act); return nil })
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: plan})
+		until(t, n, runID, v1alpha1.PhaseStaged)
+		cleared := slices.Index(acts, "remove /run/containerd/containerd.sock")
+		began := slices.Index(acts, "write /var/lib/kubectl-runtime/runs/"+runID+"/staging/config")
+		if cleared < 0 || began < 0 || cleared > began {
+			t.Errorf("the way was cleared as act %d, the instance laid out as act %d", cleared, began)
+		}
+		serves(t, n, v1alpha1.CRIO)
+	})
 }
 
 // TestSocketPathTaken: what isn't an empty directory is kept, and told.

@@ -129,7 +129,7 @@ func (a *Agent) Early(ctx context.Context) error {
 			return fmt.Errorf("holding %s back: %w", u.Name, err)
 		}
 	}
-	converge.ClearSockets(a.Machine, p)
+	converge.ClearSockets(a.Machine, p, nil)
 	// Sockets came up before this and found themselves parked; a daemon that is handed its socket can't start without.
 	for _, u := range p.Before.Units {
 		if !u.Active || !strings.HasSuffix(u.Name, ".socket") {

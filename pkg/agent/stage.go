@@ -174,6 +174,8 @@ func (a *Agent) prepare(ctx context.Context, run, dir string, stdin io.Reader) e
 	if err := a.Machine.Files.Put(dir, v1alpha1.FileState{Path: dir, Type: v1alpha1.Directory, Mode: 0o700}, nil); err != nil {
 		return fmt.Errorf("making the staging directory: %w", err)
 	}
+	// A staging instance is misled by what stands there, too: dockerd takes anything at containerd's socket for a containerd that runs.
+	converge.ClearSockets(a.Machine, p, j.Report(run))
 	if err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(j.Report(run))); err != nil {
 		return err
 	}

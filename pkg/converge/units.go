@@ -166,8 +166,10 @@ func (a *actor) clearSockets() (cleared bool) {
 	return cleared
 }
 
-// ClearSockets makes way for the sockets of the plan's runtimes as a pass does before it starts them.
-func ClearSockets(m host.Machine, p *v1alpha1.Plan) { (&actor{m: m, plan: p}).clearSockets() }
+// ClearSockets makes way for the sockets of the plan's runtimes as a pass does before it starts them; nil drops the report.
+func ClearSockets(m host.Machine, p *v1alpha1.Plan, report func(v1alpha1.Progress)) {
+	(&actor{m: m, plan: p, opts: Options{Report: report}}).clearSockets()
+}
 
 // Sockets are the paths where the plan's runtimes bind. Plans of the first format name their endpoints alone.
 func Sockets(p *v1alpha1.Plan) []string {
