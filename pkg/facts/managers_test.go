@@ -62,9 +62,11 @@ func TestManagers(t *testing.T) {
 				runs(50, "/usr/bin/python3", "/usr/bin/ansible-pull", "-U", "https://git.example/x"),
 			)
 		}, want: []v1alpha1.ConfigManager{
-			{Name: "Ansible", Seen: []string{"process 50 (ansible-pull)"}}, {Name: "CFEngine", Seen: []string{"process 40 (cf-execd)"}},
+			{Name: "Ansible", Seen: []string{"process 50 (ansible-pull)"}},
+			{Name: "CFEngine", Seen: []string{"process 40 (cf-execd)"}},
 			{Name: "Chef", Seen: []string{"process 20 (chef-client)", "process 21 (cinc-client)"}},
-			{Name: "Puppet", Seen: []string{"process 10 (puppet)", "process 11 (puppet)"}}, {Name: "Salt", Seen: []string{"process 30 (salt-minion)"}},
+			{Name: "Puppet", Seen: []string{"process 10 (puppet)", "process 11 (puppet)"}},
+			{Name: "Salt", Seen: []string{"process 30 (salt-minion)"}},
 		}},
 		{name: "processes that only speak of them", lay: func(n *hosttest.Node) {
 			n.Processes(

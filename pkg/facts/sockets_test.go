@@ -58,8 +58,10 @@ func TestBlockedSockets(t *testing.T) {
 			n.Link("/run/loop", "crio/crio.sock")
 		}, want: map[v1alpha1.RuntimeName][]v1alpha1.BlockedSocket{v1alpha1.CRIO: {{Path: "/run/crio/crio.sock", Type: v1alpha1.Symlink}}}},
 		{name: "dockershim's, which nobody makes any more", runtime: v1alpha1.Containerd, lay: func(n *hosttest.Node) { n.Dir("/run/dockershim.sock", 0o755) }},
-		{name: "dockershim's", runtime: v1alpha1.Containerd, kubelet: "1.23.17", lay: func(n *hosttest.Node) { n.Dir("/run/dockershim.sock", 0o755) },
-			want: map[v1alpha1.RuntimeName][]v1alpha1.BlockedSocket{v1alpha1.Docker: {dir("/run/dockershim.sock", 0)}}},
+		{
+			name: "dockershim's", runtime: v1alpha1.Containerd, kubelet: "1.23.17", lay: func(n *hosttest.Node) { n.Dir("/run/dockershim.sock", 0o755) },
+			want: map[v1alpha1.RuntimeName][]v1alpha1.BlockedSocket{v1alpha1.Docker: {dir("/run/dockershim.sock", 0)}},
+		},
 		{name: "of a containerd of Docker's own, which uses the node's", runtime: v1alpha1.Containerd, lay: func(n *hosttest.Node) { n.Dir("/run/docker/containerd/containerd.sock", 0o755) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -162,8 +162,10 @@ func TestUninterruptible(t *testing.T) {
 		got, err := linuxPods{procs: procsAt(t, root), clock: clock}.Uninterruptible(t.Context())
 		const uid = "12345678-1234-1234-1234-123456789abc"
 		want := []v1alpha1.UninterruptibleProcess{
-			{PID: 100, Program: "cp", PodUID: uid}, {PID: 200, Program: "java) D (x", PodUID: uid},
-			{PID: 400, Program: "containerd-shim"}, {PID: 500, Program: "conmon"},
+			{PID: 100, Program: "cp", PodUID: uid},
+			{PID: 200, Program: "java) D (x", PodUID: uid},
+			{PID: 400, Program: "containerd-shim"},
+			{PID: 500, Program: "conmon"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)

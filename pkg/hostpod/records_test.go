@@ -70,16 +70,22 @@ func TestEnsureAgentBesideAnOpenRun(t *testing.T) {
 		{"a damaged record", []answer{records(true, `{"apiVersion":`, ``, `{}`, `{"apiVersion":"v1","phase":"applied"}`)}, agent.SHA256, v1alpha1.Format, ""},
 		{"a damaged record and an open run", []answer{records(true, `{"apiVersion":`, recordOf(first, v1alpha1.PhaseApplied)), ok}, theirs, v1alpha1.FormatAlpha1, ""},
 		{
-			"its agent went", []answer{records(true, recordOf(ours, v1alpha1.PhaseApplied)), exit(1, "")}, "abc", 0,
+			"its agent went",
+			[]answer{records(true, recordOf(ours, v1alpha1.PhaseApplied)), exit(1, "")},
+			"abc", 0,
 			"run r-0000000a of ana@laptop is applied on node worker-1, and its agent (sha256 9f86d081884c…) is not on the node any more; no other agent works on that run, " +
 				"and nothing was changed: kubectl runtime v0.4.0, which began it, brings its agent back",
 		},
 		{
-			"a later program's run", []answer{records(true, recordOf(ours, v1alpha1.PhaseConfirmed), recordOf(later, v1alpha1.PhaseApplied))}, "abc", 0,
+			"a later program's run",
+			[]answer{records(true, recordOf(ours, v1alpha1.PhaseConfirmed), recordOf(later, v1alpha1.PhaseApplied))},
+			"abc", 0,
 			"node worker-1: the record of run r-0000000b was written by kubectl runtime v0.9.0 (format 3), and this one reads formats up to 2: use kubectl runtime v0.9.0 or later",
 		},
 		{
-			"a later program's, in phases of its own", []answer{records(false, `{"apiVersion":"kubectl-runtime/v3","phase":{"now":1},"agent":[]}`)}, "abc", 0,
+			"a later program's, in phases of its own",
+			[]answer{records(false, `{"apiVersion":"kubectl-runtime/v3","phase":{"now":1},"agent":[]}`)},
+			"abc", 0,
 			"use the kubectl runtime that wrote it",
 		},
 	} {
@@ -175,7 +181,8 @@ func TestFirstFormat(t *testing.T) {
 			return a.Run != nil && a.Run.Phase == v1alpha1.PhaseConfirmed
 		}, ""},
 		{
-			"answer-rollback-confirmed.json", v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: "r-0000000a", By: "ana@laptop", Reason: "asked"},
+			"answer-rollback-confirmed.json",
+			v1alpha1.Request{Verb: v1alpha1.VerbRollback, Run: "r-0000000a", By: "ana@laptop", Reason: "asked"},
 			func(a v1alpha1.Response) bool { return a.Code == v1alpha1.CodePhase }, "run r-0000000a is confirmed",
 		},
 	} {

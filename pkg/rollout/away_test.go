@@ -54,7 +54,8 @@ func TestRollback(t *testing.T) {
 	}
 	undone := append([]v1alpha1.Run{
 		{ID: "r-00000006", Phase: v1alpha1.PhaseConfirmed},
-		{ID: "r-00000005", Phase: v1alpha1.PhaseConfirmed, Restores: "r-00000003"}, {ID: "r-00000004", Phase: v1alpha1.PhaseRemoved},
+		{ID: "r-00000005", Phase: v1alpha1.PhaseConfirmed, Restores: "r-00000003"},
+		{ID: "r-00000004", Phase: v1alpha1.PhaseRemoved},
 	}, kept...)
 	tests := map[string]struct {
 		runs  []v1alpha1.Run
