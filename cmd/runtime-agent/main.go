@@ -1,5 +1,6 @@
 // Command runtime-agent is what kubectl runtime runs on a node. It reads one request from standard input and prints one
-// answer; its sub-commands are the units that carry out what was asked.
+// answer; its sub-commands are the units that carry out what was asked,
+// and what our pods do with it.
 package main
 
 import (
@@ -24,6 +25,7 @@ import (
 const usage = `usage: runtime-agent                              answer the request on standard input
        runtime-agent run stage|apply|rollback RUN   be that unit
        runtime-agent recover | early                be that unit
+       runtime-agent finish                         remove what nothing needs, this agent too
        runtime-agent canary --listen :PORT --path P --for TIME
                                                     answer 200 there for that time`
 
@@ -65,6 +67,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return a.Recover(ctx)
 	case len(args) == 1 && args[0] == "early":
 		return a.Early(ctx)
+	case len(args) == 1 && args[0] == string(v1alpha1.VerbFinish):
+		return a.Finish(ctx)
 	}
 	return errUsage
 }

@@ -102,6 +102,11 @@ func (a *Agent) tidy(ctx context.Context) error {
 	return a.dropAgents(ctx, nil)
 }
 
+// Finish removes what nothing needs, unasked: a host pod does that when its plugin is gone.
+func (a *Agent) Finish(ctx context.Context) error {
+	return a.finish(ctx, v1alpha1.Request{}, nil)
+}
+
 // finish removes what nothing needs. While a process of ours acts, that is nothing.
 func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()

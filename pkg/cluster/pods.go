@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +33,7 @@ func onNode(node string) string { return fields.OneTermEqualSelector("spec.nodeN
 // DaemonSet. Empty for all others.
 func resident(pod *corev1.Pod) string {
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return "static pod " + pod.Namespace + "/" + pod.Name
+		return staticPrefix + pod.Namespace + "/" + pod.Name
 	}
 	if c := metav1.GetControllerOf(pod); c != nil && c.Kind == "DaemonSet" && pod.Status.Phase != corev1.PodSucceeded {
 		return daemonSetPrefix + pod.Namespace + "/" + c.Name
@@ -40,7 +41,10 @@ func resident(pod *corev1.Pod) string {
 	return ""
 }
 
-const daemonSetPrefix = "DaemonSet "
+const (
+	daemonSetPrefix = "DaemonSet "
+	staticPrefix    = "static pod "
+)
 
 // Residents are the static and DaemonSet pods that are well on a node: what must be well again after its runtime was
 // replaced. One that is broken before is nobody's proof.
@@ -65,7 +69,7 @@ func ReadResidents(ctx context.Context, client kubernetes.Interface, node string
 }
 
 // WaitResidents waits until every one of the residents is Ready on the node with containers of the runtime that scheme
-// names. One whose DaemonSet is deleted meanwhile isn't waited for. report gets a line whenever fewer are missing.
+// names. One whose DaemonSet or manifest is gone meanwhile isn't waited for. report gets a line whenever fewer are missing.
 func WaitResidents(ctx context.Context, client kubernetes.Interface, node string, residents []string, scheme string, report func(string)) error {
 	missing := len(residents) + 1
 	var names []string
@@ -96,13 +100,12 @@ func WaitResidents(ctx context.Context, client kubernetes.Interface, node string
 	return err
 }
 
-// ownerGone reports whether a resident's DaemonSet is deleted, so that no pod of it comes back.
+// ownerGone reports whether what brings a resident back is gone.
 func ownerGone(ctx context.Context, client kubernetes.Interface, r string) bool {
-	key, ok := strings.CutPrefix(r, daemonSetPrefix)
-	if !ok {
-		return false
+	if key, ok := strings.CutPrefix(r, staticPrefix); ok {
+		return manifestGone(ctx, client, key)
 	}
-	namespace, name, _ := strings.Cut(key, "/")
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(r, daemonSetPrefix), "/")
 	gone := false
 	err := until.Try(ctx, func(ctx context.Context) error {
 		owner, err := client.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -110,6 +113,28 @@ func ownerGone(ctx context.Context, client kubernetes.Interface, r string) bool 
 		return err
 	})
 	return gone || apierrors.IsNotFound(err)
+}
+
+// mirrorTimeout is how long a kubelet that serves may take to make the mirror pod of a manifest anew. It makes one within a sync.
+var mirrorTimeout = 10 * time.Second
+
+// manifestGone reports whether the manifest of a static pod is gone: its kubelet doesn't make its mirror pod again.
+func manifestGone(ctx context.Context, client kubernetes.Interface, key string) bool {
+	namespace, name, _ := strings.Cut(key, "/")
+	for end := time.Now().Add(mirrorTimeout); ; {
+		err := until.Try(ctx, func(ctx context.Context) error {
+			_, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+			return err
+		})
+		if !apierrors.IsNotFound(err) || time.Now().After(end) {
+			return apierrors.IsNotFound(err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(mirrorTimeout / 10):
+		}
+	}
 }
 
 func isReady(pod *corev1.Pod) bool {

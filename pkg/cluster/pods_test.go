@@ -19,12 +19,16 @@ import (
 // missing, may.
 func TestWaitResidents(t *testing.T) {
 	const log = "DaemonSet kube-system/log"
+	timeout := mirrorTimeout
+	mirrorTimeout = 200 * time.Millisecond
+	defer func() { mirrorTimeout = timeout }()
 	for name, tt := range map[string]struct {
 		residents []string
 		pod       bool // its pod is there, under the runtime of before
 		owner     bool
 		deleting  bool
 		forbid    bool
+		anew      bool
 		away      int // requests for the DaemonSet that fail
 		missed    string
 	}{
@@ -35,7 +39,8 @@ func TestWaitResidents(t *testing.T) {
 		"its pod is gone":         {residents: []string{log}, owner: true, missed: log},
 		"asked again":             {residents: []string{log}, away: 2},
 		"forbidden":               {residents: []string{log}, owner: true, forbid: true, missed: log},
-		"a static pod":            {residents: []string{"static pod kube-system/etcd"}, missed: "static pod kube-system/etcd"},
+		"a manifest is gone":      {residents: []string{"static pod kube-system/etcd"}},
+		"a mirror pod made anew":  {residents: []string{"static pod kube-system/etcd"}, anew: true, missed: "static pod kube-system/etcd"},
 		"nobody":                  {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,6 +62,13 @@ func TestWaitResidents(t *testing.T) {
 			if tt.forbid {
 				s.Forbid("get apps/daemonsets")
 			}
+			if tt.anew {
+				time.AfterFunc(mirrorTimeout/2, func() {
+					p := resident1("etcd", "static", false, "x")
+					p.TypeMeta, p.Spec.NodeName = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, "n"
+					s.Put("pods", &p)
+				})
+			}
 			fails := tt.away
 			s.Before(func(_ string, r *http.Request) error {
 				if strings.Contains(r.URL.Path, "/daemonsets/") && fails > 0 {
@@ -67,7 +79,7 @@ func TestWaitResidents(t *testing.T) {
 			})
 			limit := 10 * time.Second
 			if tt.missed != "" {
-				limit = 300 * time.Millisecond
+				limit = 600 * time.Millisecond
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()

@@ -44,6 +44,8 @@ type Options struct {
 	Node      *corev1.Node
 	Image     Image
 	Purpose   Purpose
+	// Agent is the sha256 of the agent that is brought through the pod. It tidies up behind a pod that ends by itself.
+	Agent string
 	// Lifetime ends a pod whatever happens. One that nobody speaks to ends long before.
 	Lifetime time.Duration
 	// Suffix makes the name one of its own.
@@ -88,7 +90,7 @@ func Build(o Options) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/bin/sh", "-c", watchdog(heardDir, silenceTick, Silence)},
+				Command:         []string{"/bin/sh", "-c", watchdog(heardDir, silenceTick, Silence) + farewell(enter()...), ManagedBy, AgentPath(o.Agent)},
 				Env:             []corev1.EnvVar{{Name: "PATH", Value: path}},
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true),

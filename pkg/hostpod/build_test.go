@@ -44,8 +44,11 @@ func wantHost() *corev1.Pod {
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command: []string{"/bin/sh", "-c", watchdog("/dev", 5*time.Second, 3*time.Minute)},
-				Env:     []corev1.EnvVar{{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+				Command: []string{
+					"/bin/sh", "-c", watchdog("/dev", 5*time.Second, 3*time.Minute) + farewell("nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--"),
+					"kubectl-runtime", "/var/lib/kubectl-runtime/agents/abc",
+				},
+				Env: []corev1.EnvVar{{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true), RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)), RunAsNonRoot: new(false),
 				},
@@ -66,7 +69,7 @@ func wantHost() *corev1.Pod {
 func options(arch string) Options {
 	return Options{
 		Namespace: "kube-system", Node: node("worker-1", arch), Image: Image{Ref: "registry.k8s.io/pause:3.10", Known: true},
-		Purpose: PurposeSwitch, Lifetime: 10 * time.Minute, Suffix: "x7k2p",
+		Purpose: PurposeSwitch, Agent: "abc", Lifetime: 10 * time.Minute, Suffix: "x7k2p",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,17 @@ while [ "$silent" -lt %[3]d ]; do
   fi
 done
 `, dir, tick.Seconds(), silence/tick, heardMark)
+}
+
+// farewell is what a host pod does after the silence: the agent that was brought through it, $1, removes what nothing needs on the node,
+// itself among that, as its plugin would have done. An upload that a power cut ended has left a part of one. The words of host
+// enter the host's namespaces.
+func farewell(host ...string) string {
+	return fmt.Sprintf(`host() { timeout 120 %s "$@"; }
+host "$1" finish
+host find "${1%%/*}" -maxdepth 1 -name '*.tmp.*' -mmin +2 -exec rm -f {} +
+exit 0
+`, strings.Join(host, " "))
 }
 
 // speaking is a command that leaves the mark first. Without a command it does that alone.

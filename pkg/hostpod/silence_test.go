@@ -85,6 +85,41 @@ func TestWatchdog(t *testing.T) {
 	})
 }
 
+// TestFarewell: a pod that ends by itself has its agent tidy up, and removes the pieces of agents that never arrived whole.
+func TestFarewell(t *testing.T) {
+	const asked = "#!/bin/sh\necho \"$@\" >\"$0.asked\"\n"
+	for name, agent := range map[string]string{"the agent stands there": asked, "it was never brought": "", "it fails": asked + "exit 1\n"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, old, young := filepath.Join(dir, "abc"), filepath.Join(dir, "abc.tmp.17"), filepath.Join(dir, "def.tmp.18")
+			for path, text := range map[string]string{file: agent, old: "half", young: "half"} {
+				if text == "" {
+					continue
+				}
+				if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if past := time.Now().Add(-5 * time.Minute); os.Chtimes(old, past, past) != nil {
+				t.Fatal("can't be made older")
+			}
+			out, err := exec.Command("/bin/sh", "-c", watchdog(t.TempDir(), time.Millisecond, time.Millisecond)+farewell("env"), ManagedBy, file).CombinedOutput()
+			if err != nil {
+				t.Errorf("ended with %v (%s): the kubelet would start it again", err, out)
+			}
+			if said, _ := os.ReadFile(file + ".asked"); agent != "" && string(said) != "finish\n" {
+				t.Errorf("the agent was asked %q", said)
+			}
+			if _, err := os.Stat(old); err == nil {
+				t.Errorf("%s is left", old)
+			}
+			if _, err := os.Stat(young); err != nil {
+				t.Errorf("an agent that is being brought was taken away: %v", err)
+			}
+		})
+	}
+}
+
 // listener remembers when it was spoken to, and takes its time.
 type listener struct {
 	mu    sync.Mutex

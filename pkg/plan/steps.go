@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -19,7 +21,11 @@ func Steps(p *v1alpha1.Plan) []Step {
 	}
 	say(Change, "cordon and drain %s", p.Node)
 	say(Remove, "stop %s", p.Kubelet.Unit)
-	say(Remove, "remove the containers of %s", p.From.Name)
+	grace := ""
+	if p.EvacuationGrace > 0 {
+		grace = fmt.Sprintf(", giving pods that stay up to %s to end", duration.HumanDuration(p.EvacuationGrace))
+	}
+	say(Remove, "remove the containers of %s%s", p.From.Name, grace)
 	var stop, start []string
 	for i, u := range p.Before.Units {
 		if u.Active {

@@ -113,7 +113,7 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 			e.say(Event{Node: node.Name, Warning: true, Text: fmt.Sprintf("the node reports no images; trying %s", image.Ref)})
 		}
 		pod, err := hostpod.Start(ctx, c, hostpod.Options{
-			Namespace: e.opts.Namespace, Node: node, Image: image, Purpose: purpose, Lifetime: lifetime,
+			Namespace: e.opts.Namespace, Node: node, Image: image, Purpose: purpose, Agent: agent.SHA256, Lifetime: lifetime,
 		})
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,9 @@ func TestEvacuationGrace(t *testing.T) {
 				}
 				if have := slices.ContainsFunc(p.Findings(), func(f v1alpha1.Finding) bool { return f.ID == "W040" }); have != tt.warned {
 					t.Errorf("findings %+v", p.Findings())
+				}
+				if have := slices.ContainsFunc(p.Steps(), func(s plan.Step) bool { return strings.Contains(s.Text, "to end") }); have != (tt.want > 0) {
+					t.Errorf("the steps name the grace: %v, of %s", have, tt.want)
 				}
 				if have, least := p.patience(), 2*applyLimit+2*tt.want+p.e.opts.ConfirmTimeout; have < least {
 					t.Errorf("the node is given up after %s, though it may take %s", have, least)

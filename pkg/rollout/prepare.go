@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/hostpod"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
 // The steps of a node's switch, as design §4 numbers them.
@@ -177,9 +178,10 @@ func answers(node *corev1.Node) error {
 	return nil
 }
 
-// lifetime is how long a pod of a run may be needed at most. Where there is no limit to that, one that is over is replaced.
+// lifetime is how long a pod of a run may be needed at most, with the node's way back, which ends its pods a second time. Where there is no limit to that, one that is over is replaced.
 func (e *Engine) lifetime() time.Duration {
-	return cmp.Or(e.stagedFor(), 24*time.Hour) + applyLimit + e.opts.ConfirmTimeout + time.Hour
+	grace := max(cmp.Or(e.opts.EvacuationGrace, workload.EvacuationGrace), leastGrace)
+	return cmp.Or(e.stagedFor(), 24*time.Hour) + 2*(applyLimit+grace) + e.opts.ConfirmTimeout + time.Hour
 }
 
 func (p *Prepared) look(ctx context.Context) (err error) {
