@@ -118,6 +118,9 @@ func (p *Prepared) follow(ctx, live context.Context) Result {
 		if ctx.Err() != nil {
 			err = interruption(ctx)
 		}
+		if _, over := errors.AsType[*RunError](err); over {
+			return p.conclude(ctx, live, nil)
+		}
 		return p.takeBack(ctx, live, err)
 	}
 	p.pod.away.Store(false)

@@ -183,7 +183,7 @@ func (p *Prepared) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	attended, leave := p.attend(ctx)
+	attended, leave := p.attend(ctx, v1alpha1.PhaseStaged, 0)
 	defer leave()
 	if err := p.quorum(ctx); err != nil {
 		return err
@@ -199,29 +199,31 @@ func (p *Prepared) empty(ctx context.Context) error {
 	return nil
 }
 
-// attendPause is how often the node hears of us while it is drained. A staged run whose plugin is silent for minutes is
+// attendPause is how often the node hears of us while it is drained or proved. A staged run whose plugin is silent for minutes is
 // given up by the node.
 const attendPause = 20 * time.Second
 
-// attend tells the node what we have taken of the API server's side, and that we are there, until leave is called. The context it
-// returns ends when that is in vain: the node is out of reach, or has given the run up.
-func (p *Prepared) attend(ctx context.Context) (attended context.Context, leave func()) {
+// attend tells the node that we are there, and while a run is staged what we have taken of the API server's side, from some time on and
+// until leave is called. The context it returns ends when that is in vain: the node is out of reach, or the run has left its phase.
+func (p *Prepared) attend(ctx context.Context, phase v1alpha1.Phase, first time.Duration) (attended context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			// Through another host pod the node has another one to delete.
-			request := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq, Restore: p.restore()}
-			answer, err := p.pod.Call(ctx, request)
-			// What else fails the next question may mend.
-			if vain := inVain(answer.Run, err); vain != nil {
-				cancel(vain)
-			}
+		for pause := first; ; pause = attendPause {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(attendPause):
+			case <-time.After(pause):
+			}
+			request := v1alpha1.Request{Verb: v1alpha1.VerbWatch, Run: p.run, Seq: p.seq}
+			if phase == v1alpha1.PhaseStaged {
+				request.Restore = p.restore() // through another host pod the node has another one to delete
+			}
+			answer, err := p.pod.Call(ctx, request)
+			// What else fails the next question may mend.
+			if vain := inVain(phase, answer.Run, err); vain != nil {
+				cancel(vain)
 			}
 		}
 	}()
@@ -231,15 +233,15 @@ func (p *Prepared) attend(ctx context.Context) (attended context.Context, leave 
 	}
 }
 
-// inVain is why a run that was staged can't be applied any more, by what the node answered when it was asked for it.
-func inVain(run *v1alpha1.Run, err error) error {
+// inVain is why a run can't go on from a phase any more, by what the node answered when it was asked for it.
+func inVain(phase v1alpha1.Phase, run *v1alpha1.Run, err error) error {
 	if _, out := errors.AsType[*LostError](err); out {
 		return err
 	}
 	if answered, ok := errors.AsType[*hostpod.AgentError](err); ok && answered.Code == v1alpha1.CodeUnknown {
 		return err
 	}
-	if run != nil && run.Phase != v1alpha1.PhaseStaged {
+	if run != nil && run.Phase != phase {
 		return &RunError{Run: *run}
 	}
 	return nil

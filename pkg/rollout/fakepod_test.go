@@ -73,7 +73,10 @@ func (p *pod) WaitRuntime(ctx context.Context, scheme string) error {
 		p.gone = true
 		return fmt.Errorf("the pod doesn't run under %s: %w", scheme, hostpod.ErrGone)
 	}
-	if !strings.HasPrefix(p.m.runtime, scheme+"://") {
+	p.m.mu.Lock()
+	runs := strings.HasPrefix(p.m.runtime, scheme+"://")
+	p.m.mu.Unlock()
+	if !runs {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}

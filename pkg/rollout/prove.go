@@ -20,6 +20,8 @@ const (
 	canaryPause = 2 * time.Second
 	// canarySettle is waited for a canary under the old runtime, behind the staging and the drain.
 	canarySettle = 10 * time.Second
+	// proofPause is how long a proof may take without a question to the node: most don't need one.
+	proofPause = 10 * time.Second
 )
 
 // prove waits for everything that shows that the node works under its new runtime; it lasts until the deadline at most.
@@ -42,7 +44,10 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 	restart := cluster.Restart{Stopped: stopped, Started: started, Scheme: scheme}
 	say := func(text string) { p.detail(stepProve, "%s", text) }
 
-	group, each := errgroup.WithContext(ctx)
+	// A run that has ended behind our back, as after a reboot, would be waited for in vain.
+	attended, leave := p.attend(ctx, v1alpha1.PhaseApplied, proofPause)
+	defer leave()
+	group, each := errgroup.WithContext(attended)
 	group.Go(func() error { return cluster.WaitRenewed(each, p.e.client, p.node.Name, restart) })
 	group.Go(func() error {
 		_, err := cluster.WaitReady(each, p.e.client, p.node.Name, restart, say)
@@ -54,8 +59,12 @@ func (p *Prepared) prove(ctx context.Context, run *v1alpha1.Run) error {
 	})
 	group.Go(func() error { return p.proveCanary(each) })
 	if err := group.Wait(); err != nil {
+		if over, ok := errors.AsType[*RunError](context.Cause(attended)); ok {
+			return over
+		}
 		return &ProofError{Err: err}
 	}
+	leave()
 	if err := p.recordKubeadm(ctx); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func TestResidents(t *testing.T) {
 		}, want: "DaemonSet kube-system/late"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			if tt.want != "" {
 				m.deadline = proofMargin + time.Second
@@ -77,5 +78,46 @@ func TestResidents(t *testing.T) {
 				t.Errorf("%s: %v, want %s", r.Outcome, r.Err, tt.want)
 			}
 		})
+	}
+}
+
+// TestProofEndsWithTheRun: a node that has gone back alone, as after a reboot, isn't waited for to its deadline, and what is said is what
+// it says.
+func TestProofEndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.deadline, m.ill = 10*time.Minute, []string{"broken", "proxy"}
+	residents := false // the proxy is Ready until the node changes
+	m.before = func(v v1alpha1.Verb) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ill = []string{"broken"}
+		if residents = residents || v == v1alpha1.VerbApply; residents {
+			m.ill = []string{"broken", "proxy"}
+		}
+		m.show()
+		return nil
+	}
+	m.after = func(v v1alpha1.Verb) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.run != nil && m.run.Phase == v1alpha1.PhaseApplied {
+			time.AfterFunc(time.Second, func() {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				if m.run.Phase == v1alpha1.PhaseApplied {
+					m.goBack("the node was rebooted before the run was confirmed")
+				}
+			})
+		}
+		return nil
+	}
+	began := time.Now()
+	r, err := switchOne(t.Context(), m.engine(Options{}, nil))
+	if err != nil || r.Outcome != RolledBack || !strings.HasPrefix(r.Err.Error(), "the node was rebooted") {
+		t.Errorf("got %s: %v, %v", r.Outcome, r.Err, err)
+	}
+	if took := time.Since(began); took > proofPause+attendPause/2 {
+		t.Errorf("after %s", took)
 	}
 }
