@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
-	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -72,7 +71,7 @@ func TestSelfRollback(t *testing.T) {
 					}
 				},
 				code:    3,
-				allowed: photo.Restarted,
+				allowed: rebooted,
 			})
 		})
 	}

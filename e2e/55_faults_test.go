@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
-	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -69,7 +67,7 @@ func caught(to string, m moment, how string) fault {
 		ends: []v1alpha1.Phase{v1alpha1.PhaseRolledBack, v1alpha1.PhaseRemoved, v1alpha1.PhaseConfirmed},
 	}
 	if how == "rebooted" {
-		f.allowed = slices.Concat(photo.Restarted, dockerWas) // if Docker has run here before, its rules go
+		f.allowed = rebooted
 	}
 	f.arm = func(t *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
 		if m.phase == v1alpha1.PhaseStaged {

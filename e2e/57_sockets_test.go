@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
-	"github.com/kubectl-runtime/kubectl-runtime/e2e/photo"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -32,7 +31,7 @@ func TestSocketDirectories(t *testing.T) {
 			})
 			t.Run("RebootedWhenApplied", func(t *testing.T) {
 				selfRollback(t, pool, fault{
-					to: to, sockets: true, grows: late, code: 3, allowed: photo.Restarted,
+					to: to, sockets: true, grows: late, code: 3, allowed: rebooted,
 					arm: afterStart(to, func(t *testing.T, n *bed.Node, _ *bed.Session) {
 						if err := n.Reboot(t.Context(), false); err != nil {
 							t.Fatal(err)

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -34,8 +33,7 @@ func TestPluginGone(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			// A node that Docker ran on before loses at a reboot what Docker left there.
-			return slices.Concat(dockerWas, photo.Restarted)
+			return rebooted
 		}},
 		{"Staging", goneStaging},
 		{"Draining", goneDraining},

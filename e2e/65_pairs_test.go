@@ -67,6 +67,9 @@ func summary(s *bed.Session) string {
 	return cmp.Or(line, "(no last line)")
 }
 
+// rebooted is what a reboot changes; if Docker has run on the node before, its rules go.
+var rebooted = slices.Concat(photo.Restarted, dockerWas)
+
 // dockerWas is what Docker leaves behind wherever it has run once and was stopped, by whomever.
 var dockerWas = []photo.Allowance{
 	{Line: regexp.MustCompile(`^ip6?tables (filter|nat) .*\bDOCKER`), Why: "dockerd's own chains; they match its bridge alone"},
