@@ -122,12 +122,15 @@ var mirrorTimeout = 10 * time.Second
 func manifestGone(ctx context.Context, client kubernetes.Interface, key string) bool {
 	namespace, name, _ := strings.Cut(key, "/")
 	for end := time.Now().Add(mirrorTimeout); ; {
+		gone := false
 		err := until.Try(ctx, func(ctx context.Context) error {
-			_, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+			// By a list, as that is what the plugin may do in every namespace.
+			list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: until.Named(name)})
+			gone = err == nil && len(list.Items) == 0
 			return err
 		})
-		if !apierrors.IsNotFound(err) || time.Now().After(end) {
-			return apierrors.IsNotFound(err)
+		if err != nil || !gone || time.Now().After(end) {
+			return gone
 		}
 		select {
 		case <-ctx.Done():

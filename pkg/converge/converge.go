@@ -94,7 +94,12 @@ func Retreat(ctx context.Context, m host.Machine, p *v1alpha1.Plan, blobs func(s
 			return ErrStopped
 		}
 	}
-	return a.steps(ctx, []step{a.checkFiles(), a.stopKubelet(), a.writeFiles(), a.reloadUnits(), a.startKubelet(), a.waitKubelet()})
+	return a.steps(ctx, []step{
+		a.checkFiles(), a.stopKubelet(), a.writeFiles(), a.reloadUnits(),
+		{"remove ended pods", "", 2*callTimeout + slack, a.removeEnded},
+		a.startKubelet(), a.waitKubelet(),
+		{"end strays", "", filesLimit, a.endStrays},
+	})
 }
 
 // step is one thing that a pass does, under the name that progress tells.

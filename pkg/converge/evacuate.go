@@ -121,6 +121,63 @@ func (a *actor) endAll(ctx context.Context, ref v1alpha1.RuntimeRef) error {
 	return nil // gone proves it, or kills
 }
 
+// removeEnded removes the pods that an evacuation which was cut off has ended without removing them. Those that live on, and those in
+// which something can't be ended, are the kubelet's. What fails is told: the kubelet mends that, too, if later.
+func (a *actor) removeEnded(ctx context.Context) error {
+	for _, ref := range a.plan.Evacuate {
+		up, err := a.up(ctx, ref)
+		if err == nil && up {
+			err = a.removeEndedOf(ctx, ref)
+		}
+		if err != nil {
+			a.tell(v1alpha1.Progress{Step: "remove ended pods", Detail: string(ref.Name), Error: err.Error()})
+		}
+	}
+	return nil
+}
+
+func (a *actor) removeEndedOf(ctx context.Context, ref v1alpha1.RuntimeRef) error {
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := a.m.CRI.Dial(dialCtx, ref.Endpoint, ref.CRIVersion)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	boxes, err := call(ctx, callTimeout/2, conn.Sandboxes)
+	if err != nil {
+		return fmt.Errorf("listing its pods: %w", err)
+	}
+	boxes = slices.DeleteFunc(boxes, func(b host.Sandbox) bool {
+		return b.Ready || slices.ContainsFunc(b.Containers, func(c host.SandboxContainer) bool { return c.Running })
+	})
+	var wg sync.WaitGroup
+	errs := make([]error, len(boxes))
+	for k, box := range boxes {
+		wg.Go(func() {
+			errs[k] = call0(ctx, callTimeout, func(ctx context.Context) error { return a.end(ctx, conn, box) })
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// endStrays ends the monitors that a runtime lost while an evacuation was cut off.
+func (a *actor) endStrays(ctx context.Context) error {
+	n, err := call(ctx, callTimeout, a.m.Pods.EndStrays)
+	line := v1alpha1.Progress{Step: "end strays"}
+	switch {
+	case err != nil:
+		line.Detail, line.Error = "looking for monitors that watch nothing any more", err.Error()
+	case n > 0:
+		line.Detail = fmt.Sprintf("ended %d monitors that watched nothing any more", n)
+	default:
+		return nil
+	}
+	a.tell(line)
+	return nil
+}
+
 // idle waits a while until no runtime is attaching a pod to its network. That this can't be seen is no reason to end pods by force.
 func (a *actor) idle(ctx context.Context) error {
 	done := func() (bool, error) {

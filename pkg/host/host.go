@@ -189,6 +189,9 @@ type Pods interface {
 	Processes(ctx context.Context) ([]v1alpha1.Process, error)
 	// Kill kills those processes, asking first with SIGTERM and then, after grace, with SIGKILL, and waits for their end.
 	Kill(ctx context.Context, grace time.Duration) error
+	// EndStrays kills those monitors that their runtime has let go of, and returns how many there were: their container is removed, and
+	// the directory they stand in with it. A runtime leaves one where who asked it to end a pod has gone in the middle of that.
+	EndStrays(ctx context.Context) (int, error)
 	// Uninterruptible are those of the processes that have a thread in state D, in the kernel where no signal reaches it, and
 	// that didn't run for longer than a disk takes to answer. Pod is left empty.
 	Uninterruptible(ctx context.Context) ([]v1alpha1.UninterruptibleProcess, error)

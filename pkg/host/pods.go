@@ -165,6 +165,25 @@ func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
+func (p linuxPods) EndStrays(ctx context.Context) (int, error) {
+	list, err := p.Processes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, proc := range list {
+		var dir unix.Stat_t
+		if !watches(proc) || unix.Stat(p.procs.path(proc.PID, "cwd"), &dir) != nil || dir.Nlink > 0 {
+			continue
+		}
+		if err := signal(proc.PID, unix.SIGKILL); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // terminate asks each process of a container once. Monitors aren't asked: containerd's shims ignore it, and conmon would
 // forward it; both end with what they watch.
 func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace time.Duration) ([]v1alpha1.Process, error) {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
@@ -114,5 +116,58 @@ func TestOfRoot(t *testing.T) {
 	}
 	if slices.ContainsFunc(list, func(p v1alpha1.Process) bool { return p.Exe == "" }) {
 		t.Error("kernel threads are among them")
+	}
+}
+
+// TestEndStrays: of the monitors of pods those go whose container is removed, and no other process.
+func TestEndStrays(t *testing.T) {
+	shell, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := t.TempDir()
+	start := func(program, namespace, bundle string) *exec.Cmd {
+		t.Helper()
+		file := filepath.Join(programs, program)
+		if err := os.WriteFile(file, shell, 0o700); err != nil && !errors.Is(err, unix.ETXTBSY) {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(file, "-c", "read x", "-namespace", namespace)
+		cmd.Dir = bundle
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = in.Close() })
+		return cmd
+	}
+	removed, stands := filepath.Join(t.TempDir(), "removed"), t.TempDir()
+	if err := os.Mkdir(removed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stray := start("containerd-shim-runc-v2", "k8s.io", removed)
+	others := []*exec.Cmd{
+		start("containerd-shim-runc-v2", "k8s.io", stands), start("containerd-shim-runc-v2", "moby", removed), start("another", "k8s.io", removed),
+	}
+	if err := os.Remove(removed); err != nil {
+		t.Fatal(err)
+	}
+	pods := linuxPods{procs: procsAt(t, "/proc")}
+	if n, err := pods.EndStrays(t.Context()); n != 1 || err != nil {
+		t.Errorf("ended %d, %v", n, err)
+	}
+	if err := stray.Wait(); err == nil {
+		t.Error("the stray ended by itself")
+	}
+	for _, cmd := range others {
+		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+			t.Errorf("%v: %v", cmd.Args, err)
+		}
+	}
+	if n, err := pods.EndStrays(t.Context()); n != 0 || err != nil {
+		t.Errorf("ended %d more, %v", n, err)
 	}
 }

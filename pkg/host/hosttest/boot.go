@@ -83,6 +83,7 @@ func (n *Node) off() {
 		s.reboot()
 	}
 	clear(n.locks)
+	n.strays = nil
 	n.unmake()
 	n.cond.Broadcast()
 }

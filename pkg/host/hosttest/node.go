@@ -43,6 +43,8 @@ type Node struct {
 	swarm       v1alpha1.Swarm
 	// others are the processes that Processes gave it.
 	others []v1alpha1.Process
+	// strays are the monitors that their runtime has lost.
+	strays []int
 
 	// immutable are paths that can't be replaced, mountMade what pods' mounts left at paths in /run.
 	immutable map[string]bool

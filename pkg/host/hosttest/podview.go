@@ -39,6 +39,9 @@ func (v pods) Processes(context.Context) ([]v1alpha1.Process, error) {
 			}
 		}
 	}
+	for _, pid := range v.p.n.strays {
+		out = append(out, v1alpha1.Process{PID: pid, Exe: monitors[v1alpha1.Containerd]})
+	}
 	return out, nil
 }
 
@@ -75,6 +78,9 @@ func (v pods) Kill(ctx context.Context, grace time.Duration) error {
 	if err := v.change("kill pods", func(_ v1alpha1.RuntimeName, b *sandbox) { b.kill() }); err != nil {
 		return err
 	}
+	v.p.n.mu.Lock()
+	v.p.n.strays = nil
+	v.p.n.mu.Unlock()
 	left, err := v.Uninterruptible(ctx)
 	if len(left) > 0 {
 		err = fmt.Errorf("killing what is left of pods: %s (%d) still runs", left[0].Program, left[0].PID)
@@ -97,6 +103,20 @@ func (v pods) Uninterruptible(context.Context) ([]v1alpha1.UninterruptibleProces
 		}
 	}
 	return out, nil
+}
+
+func (v pods) EndStrays(context.Context) (int, error) {
+	leave, err := v.p.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	n := v.p.n
+	if len(n.strays) == 0 {
+		return 0, nil
+	}
+	ended := len(n.strays)
+	return ended, n.act(v.p, "end strays", func() error { n.strays = nil; return nil })
 }
 
 // Attaching is never so: what this node's runtimes start is there at once.

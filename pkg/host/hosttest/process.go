@@ -3,6 +3,7 @@ package hosttest
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 )
@@ -156,6 +157,11 @@ func (n *Node) strike(p *Process) {
 	}
 	n.kill(p)
 	n.pid1.died(p)
+	// Seen of containerd: whose client goes while it ends a pod, it may lose the monitor.
+	if !n.crash.before && (strings.HasPrefix(n.crash.what, "stop sandbox ") || strings.HasPrefix(n.crash.what, "remove sandbox ")) {
+		n.lastPID++
+		n.strays = append(n.strays, n.lastPID)
+	}
 }
 
 // wait waits until done, with the node unlocked meanwhile.

@@ -141,7 +141,7 @@ func (n *Node) Sandboxes(r v1alpha1.RuntimeName) []string {
 	return out
 }
 
-// Leaks returns what ended pods still hold: attachments and mounts.
+// Leaks returns what ended pods still hold: attachments, mounts and monitors.
 func (n *Node) Leaks() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -155,6 +155,9 @@ func (n *Node) Leaks() []string {
 				out = append(out, fmt.Sprintf("%s: mounts of %s/%s", r, b.pod.Namespace, b.pod.Name))
 			}
 		}
+	}
+	for range n.strays {
+		out = append(out, "a monitor that watches nothing")
 	}
 	slices.Sort(out)
 	return out
