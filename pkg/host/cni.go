@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,7 +111,8 @@ func (*cniExec) ExecPlugin(ctx context.Context, path string, stdin []byte, envir
 	ctx, cancel := context.WithTimeout(ctx, cniTimeout)
 	defer cancel()
 	environ = slices.DeleteFunc(environ, func(v string) bool { return !strings.HasPrefix(v, "CNI_") })
-	out, err := run(ctx, []string{path}, environ, stdin)
+	// Whoever may write a plugin is root already: the runtimes run it as root for every pod.
+	out, err := execute(ctx, path, []string{path}, environ, bytes.NewReader(stdin))
 	if err == nil {
 		return out, nil
 	}

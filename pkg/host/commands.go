@@ -39,6 +39,15 @@ func runWith(ctx context.Context, argv, env []string, stdin io.Reader) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
+	// By the name that it was called by, which some programs go by: it leads to what was looked at.
+	if _, err := program(path); err != nil {
+		return nil, err
+	}
+	return execute(ctx, path, argv, env, stdin)
+}
+
+// execute runs what is known to be root's, or what root runs anyway.
+func execute(ctx context.Context, path string, argv, env []string, stdin io.Reader) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append([]string{"PATH=" + hostPath, "LC_ALL=C"}, env...)
 	cmd.Dir = "/"
@@ -47,7 +56,7 @@ func runWith(ctx context.Context, argv, env []string, stdin io.Reader) ([]byte, 
 	cmd.Stdin = stdin
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	err := cmd.Run()
 	if err != nil {
 		tail := strings.TrimSpace(stderr.String())
 		if len(tail) > 1000 {

@@ -34,6 +34,9 @@ func (f files) Lstat(p string) (v1alpha1.File, error) {
 		return v1alpha1.File{}, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return v1alpha1.File{}, err
+	}
 	at, err := f.p.n.fs.locate(p)
 	if err != nil {
 		return v1alpha1.File{}, fmt.Errorf("%s: %w", p, err)
@@ -57,6 +60,9 @@ func (f files) Read(p string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return nil, err
+	}
 	i, _, err := f.p.n.fs.follow(p)
 	switch {
 	case err != nil:
@@ -75,6 +81,9 @@ func (f files) ReadDir(p string) ([]string, error) {
 		return nil, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return nil, err
+	}
 	i, at, err := f.p.n.fs.follow(p)
 	if err != nil {
 		return nil, err

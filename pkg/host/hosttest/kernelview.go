@@ -147,10 +147,13 @@ func (v commands) Output(_ context.Context, argv, env []string) ([]byte, error) 
 		return nil, fmt.Errorf("there is nothing to execute")
 	}
 	program := v.p.n.find(argv[0])
+	refused := v.p.n.runnable(argv[0])
 	leave()
 	switch {
 	case program == nil:
 		return nil, fmt.Errorf("exec: %q: executable file not found", argv[0])
+	case refused != nil:
+		return nil, refused
 	case program.Output != nil:
 		out, err := program.Output(argv, env)
 		return []byte(out), err
