@@ -70,7 +70,7 @@ func (g *gatherer) configured(ctx context.Context) {
 		for _, name := range d.Units {
 			exe := g.starts(name)
 			base := path.Base(exe)
-			if !slices.Contains(d.Daemons, base) || r.Binaries[base].Path == exe || running(r.Processes, base) {
+			if !slices.Contains(d.Daemons, base) || r.Binaries[base].Path == exe || r.Binaries[base].Path != "" && running(r.Processes, base) {
 				continue
 			}
 			if r.Binaries == nil {
@@ -94,12 +94,15 @@ func (g *gatherer) kubeadm(ctx context.Context) *v1alpha1.Binary {
 	return nil
 }
 
-// installed finds the executables of a runtime: what runs, then what lies in the usual places. Helpers alone don't make
-// a runtime: runc comes with any of them.
+// installed finds the executables of a runtime: what runs, that of its own unit before any other, then what lies in the usual
+// places. Helpers alone don't make a runtime: runc comes with any of them.
 func (g *gatherer) installed(d runtimes.Description, processes []v1alpha1.Process) map[string]string {
 	out := map[string]string{}
 	for _, p := range processes {
-		out[path.Base(p.Exe)] = p.Exe
+		base := path.Base(p.Exe)
+		if g.runs(p) && (out[base] == "" || slices.Contains(d.Units, p.Unit)) {
+			out[base] = p.Exe
+		}
 	}
 	for _, names := range [][]string{d.Daemons, d.Helpers} {
 		for _, name := range names {

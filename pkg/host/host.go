@@ -121,7 +121,8 @@ type Units interface {
 	// Forgive clears the failed state of the named units, and their start limits; one that is unknown is no error.
 	Forgive(ctx context.Context, names ...string) error
 	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that
-	// failed or ended is forgotten first.
+	// failed or ended is forgotten first. A program that others than root can have written isn't started, which is an
+	// UntrustedError.
 	StartTransient(ctx context.Context, unit Transient) error
 	// Beat tells PID 1 that the calling unit makes progress, and that it hangs unless it says so again within limit: then it
 	// is killed, and started again if it restarts on failure. Outside of a unit it does nothing. It never fails: a unit that

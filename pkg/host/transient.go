@@ -18,6 +18,12 @@ import (
 
 // StartTransient waits until the process runs (Type=exec) or says that it is ready (Type=notify).
 func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
+	if len(unit.Argv) == 0 {
+		return fmt.Errorf("starting %s: no command", unit.Name)
+	}
+	if _, err := program(unit.Argv[0]); err != nil {
+		return fmt.Errorf("starting %s: %w", unit.Name, err)
+	}
 	if conn, err := u.connect(); err == nil { //nolint:contextcheck // the connection outlives the call
 		// A transient unit of that name that failed earlier keeps the name until it is reset.
 		_ = conn.ResetFailedUnitContext(ctx, unit.Name)
