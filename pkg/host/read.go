@@ -106,6 +106,20 @@ func read(path string, limit int64) ([]byte, error) {
 	return readRegular(fd, path, limit)
 }
 
+// maxFile is more than any file has that is read whole: the index of a store of images.
+const maxFile = 64 << 20
+
+// readFile reads a file of root's as os.ReadFile does, with the same errors.
+func readFile(path string) ([]byte, error) {
+	return within(context.Background(), patience, "reading", path, func() ([]byte, error) {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		return readRegular(fd, path, maxFile)
+	})
+}
+
 // readBelow reads a file in the directory that a link of the kernel in /proc leads to. The file itself is no link: it would
 // lead wherever the owner of the directory wants.
 func readBelow(dir, name string, limit int64) ([]byte, error) {
