@@ -81,11 +81,18 @@ func (a *Agent) readSecrets(p *v1alpha1.Plan, k *redact.Known) {
 // secretsLimit is more than a file of configuration has: what is longer was taken a digest of, and not read.
 const secretsLimit = 1 << 20
 
+// warningStep is the step of a line whose detail quotes others.
+const warningStep = "warning"
+
 // report adds to a run's progress, without secrets.
 func (a *Agent) report(run string) func(v1alpha1.Progress) {
 	report := a.journal().Report(run)
 	return func(p v1alpha1.Progress) {
-		p.Detail, p.Error = a.hide(run, p.Detail), a.hide(run, p.Error)
+		if p.Error != "" || p.Step == warningStep {
+			p.Detail, p.Error = a.hide(run, p.Detail), a.hide(run, p.Error)
+		} else {
+			p.Detail = redact.Text(p.Detail) // our own words
+		}
 		report(p)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // cniCleaner releases network attachments from what libcni remembers of them.
@@ -36,7 +38,7 @@ func systemCNI(procs linuxProcs) cniCleaner {
 	return cniCleaner{
 		procs:      procs,
 		caches:     []string{"/var/lib/cni", "/var/lib/cni/cache"},
-		path:       []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"},
+		path:       v1alpha1.PluginDirs(),
 		namespaces: "/run/netns",
 	}
 }

@@ -38,7 +38,7 @@ func TestProgram(t *testing.T) {
 	if err := errors.Join(os.Chown(at("good/owned"), 65534, 0), os.Chmod(at("good/writable"), 0o775)); err != nil {
 		t.Fatal(err)
 	}
-	commands := linuxCommands{}
+	commands := linuxCommands{names: []string{"run", "to-theirs", "link", "owned", "writable"}}
 	for _, c := range []struct{ program, refused string }{
 		{"good/run", ""}, {"link", ""}, {"good/../good/run", ""},
 		{"group/run", "group"}, {"sticky/run", "sticky"}, {"sticky/link", "sticky"}, {"theirs/run", "theirs"}, {"to-theirs", "theirs"},
@@ -61,6 +61,9 @@ func TestProgram(t *testing.T) {
 		if got, err := newFiles(nil).Program(at(none)); err == nil {
 			t.Errorf("%s: %s is a program", none, got)
 		}
+	}
+	if out, err := (linuxCommands{names: []string{"other"}}).Output(t.Context(), []string{at("good/run")}, nil); err == nil {
+		t.Errorf("a program that may not be run said %q", out)
 	}
 	if _, err := newFiles(nil).Program("run"); err == nil {
 		t.Error("a name without a path is a program")

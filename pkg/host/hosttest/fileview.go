@@ -127,13 +127,14 @@ func (n *Node) Mount(path string, readOnly bool) {
 	n.mounts = append(n.mounts, v1alpha1.Mount{Path: path, ReadOnly: readOnly})
 }
 
-// allowed are the paths that the agent may write on a real node.
-var allowed = []string{
-	"/var/lib/kubectl-runtime/", "/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",
-	"/etc/crictl.yaml", "/etc/modules-load.d/", "/etc/sysctl.d/", "/etc/default/kubelet", "/etc/sysconfig/kubelet",
-	"/etc/kubernetes/", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env",
-	"/var/lib/kubelet/.kubectl-runtime-reserve",
-}
+// allowed are the paths that the agent may write on a real node, whose kubelet may be configured anywhere in /etc/kubernetes.
+var allowed = func() []string {
+	out := []string{"/etc/kubernetes/"}
+	for _, r := range v1alpha1.WritablePaths() {
+		out = append(out, r.What)
+	}
+	return out
+}()
 
 func writable(p string) error {
 	if !path.IsAbs(p) || path.Clean(p) != p {
