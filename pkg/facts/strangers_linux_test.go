@@ -149,7 +149,9 @@ func TestStrangersAreNotRun(t *testing.T) {
 				if ran := err == nil; ran != c.runs {
 					t.Errorf("%s was run: %v (by user %s)", name, ran, mark)
 				}
-				told := slices.ContainsFunc(f.Problems, func(p string) bool { return strings.Contains(p, filepath.Join(dir, name)+" was not run: "+dir+" may be written by others than root") })
+				told := slices.ContainsFunc(f.Problems, func(p string) bool {
+					return strings.Contains(p, filepath.Join(dir, name)+" was not run: "+dir+" may be written by others than root")
+				})
 				if told != (c.found && !c.runs) {
 					t.Errorf("%s is told as a problem: %v in %q", name, told, f.Problems)
 				}

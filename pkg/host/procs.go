@@ -206,4 +206,3 @@ func (p linuxProcs) ended(pid int) bool {
 	}
 	return stat.State == "Z" || stat.State == "X"
 }
-

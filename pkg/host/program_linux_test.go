@@ -40,9 +40,18 @@ func TestProgram(t *testing.T) {
 	}
 	commands := linuxCommands{names: []string{"run", "to-theirs", "link", "owned", "writable"}}
 	for _, c := range []struct{ program, refused string }{
-		{"good/run", ""}, {"link", ""}, {"good/../good/run", ""},
-		{"group/run", "group"}, {"sticky/run", "sticky"}, {"sticky/link", "sticky"}, {"theirs/run", "theirs"}, {"to-theirs", "theirs"},
-		{"good/dir/run", "theirs"}, {"good/owned", "good/owned"}, {"good/writable", "good/writable"}, {"good/dir/../good/run", "theirs"},
+		{"good/run", ""},
+		{"link", ""},
+		{"good/../good/run", ""},
+		{"group/run", "group"},
+		{"sticky/run", "sticky"},
+		{"sticky/link", "sticky"},
+		{"theirs/run", "theirs"},
+		{"to-theirs", "theirs"},
+		{"good/dir/run", "theirs"},
+		{"good/owned", "good/owned"},
+		{"good/writable", "good/writable"},
+		{"good/dir/../good/run", "theirs"},
 	} {
 		_, err := newFiles(nil).Program(at(c.program))
 		out, errRun := commands.Output(t.Context(), []string{at(c.program)}, nil)

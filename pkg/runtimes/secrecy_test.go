@@ -23,15 +23,15 @@ func TestSecretsStaySecret(t *testing.T) {
 		dir + "/ca.crt":    {Mode: 0o444, UID: 7},
 	}
 	f := factsOf(t, map[string]string{"containerd": "2.2.9", "crio": "1.34.0", "dockerd": "28.5.2", "cri-dockerd": "0.4.2"}, map[string]string{
-		"/usr/lib/systemd/system/crio.service":                    crioUnitTxt,
-		"/usr/lib/systemd/system/containerd.service":              ctdUnitFile,
-		"/usr/lib/systemd/system/docker.service":                  "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n",
-		"/usr/lib/systemd/system/cri-docker.service":              "[Service]\nExecStart=/usr/bin/cri-dockerd --container-runtime-endpoint fd://\n",
+		"/usr/lib/systemd/system/crio.service":                     crioUnitTxt,
+		"/usr/lib/systemd/system/containerd.service":               ctdUnitFile,
+		"/usr/lib/systemd/system/docker.service":                   "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n",
+		"/usr/lib/systemd/system/cri-docker.service":               "[Service]\nExecStart=/usr/bin/cri-dockerd --container-runtime-endpoint fd://\n",
 		"/etc/systemd/system/containerd.service.d/http-proxy.conf": "[Service]\nEnvironment=\"HTTPS_PROXY=http://ana:hunter2@proxy.example:3128\" NO_PROXY=10.0.0.0/8\n",
 		containerdConfig:    "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/containerd/certs.d'\n",
 		dir + "/hosts.toml": "server = \"https://corp.example\"\n[host.\"https://corp.example\"]\n  ca = \"" + dir + "/ca.crt\"\n  client = [[\"" + dir + "/c.cert\", \"" + dir + "/c.key\"], [\"" + dir + "/open.cert\", \"" + dir + "/open.key\"], [\"" + dir + "/odd.cert\", \"" + dir + "/odd.key\"]]\n",
 		dir + "/c.cert":     "CERT", dir + "/open.cert": "CERT", dir + "/odd.cert": "CERT", dir + "/ca.crt": "CA",
-		dir + "/c.key":      "PRIVATE KEY", dir + "/open.key": "PRIVATE KEY", dir + "/odd.key": "PRIVATE KEY",
+		dir + "/c.key": "PRIVATE KEY", dir + "/open.key": "PRIVATE KEY", dir + "/odd.key": "PRIVATE KEY",
 	})
 	for i, x := range f.Files {
 		if r, ok := rights[x.Path]; ok {
