@@ -48,7 +48,7 @@ func (g *gatherer) versions(ctx context.Context, at map[string]string) map[strin
 	)
 	for name, p := range at {
 		group.Go(func() error {
-			b := v1alpha1.Binary{Path: p, Version: g.version(ctx, name, p)}
+			b := g.binary(ctx, name, p)
 			mu.Lock()
 			defer mu.Unlock()
 			out[name] = b
@@ -76,7 +76,7 @@ func (g *gatherer) configured(ctx context.Context) {
 			if r.Binaries == nil {
 				r.Binaries = map[string]v1alpha1.Binary{}
 			}
-			r.Binaries[base] = v1alpha1.Binary{Path: exe, Version: g.version(ctx, base, exe)}
+			r.Binaries[base] = g.binary(ctx, base, exe)
 		}
 	}
 }
@@ -88,7 +88,8 @@ func running(list []v1alpha1.Process, base string) bool {
 func (g *gatherer) kubeadm(ctx context.Context) *v1alpha1.Binary {
 	for _, p := range kubelet.KubeadmBinaries() {
 		if g.executable(p) {
-			return &v1alpha1.Binary{Path: p, Version: g.version(ctx, "kubeadm", p)}
+			b := g.binary(ctx, "kubeadm", p)
+			return &b
 		}
 	}
 	return nil
@@ -156,15 +157,20 @@ func (g *gatherer) executable(p string) bool {
 	return err == nil && f.Type == v1alpha1.Regular && f.Mode&0o111 != 0
 }
 
-func (g *gatherer) version(ctx context.Context, name, at string) string {
+// binary asks what lies at a path for its version, where it is known how.
+func (g *gatherer) binary(ctx context.Context, name, at string) v1alpha1.Binary {
+	out := v1alpha1.Binary{Path: at}
 	if _, known := asked[name]; !known {
-		return ""
+		return out
 	}
-	version, err := Version(ctx, g.m, at)
-	if err != nil {
-		g.problem("version of "+at, err)
+	var err error
+	out.Version, err = Version(ctx, g.m, at)
+	var untrusted *host.UntrustedError
+	if errors.As(err, &untrusted) {
+		out.Untrusted = untrusted.At
 	}
-	return version
+	g.problem("version of "+at, err)
+	return out
 }
 
 // Version asks the binary at path, whose base name tells how, for its version. Gather found it by the same way.
