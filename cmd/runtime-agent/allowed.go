@@ -7,28 +7,16 @@ import (
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // allowed are the paths that this program may write, whatever a plan says; those that end in a slash with everything below.
 func allowed() []string {
-	return slices.Concat([]string{
-		"/var/lib/kubectl-runtime/",
-		"/etc/systemd/system/",
-		"/etc/containerd/",
-		"/etc/crio/",
-		"/etc/containers/",
-		"/etc/docker/",
-		"/etc/crictl.yaml",
-		"/etc/modules-load.d/",
-		"/etc/sysctl.d/",
-		"/etc/default/kubelet",
-		"/etc/sysconfig/kubelet",
-		"/etc/kubernetes/kubelet.env",
-		"/etc/kubernetes/kubelet-config.yaml",
-		"/var/lib/kubelet/kubeadm-flags.env",
-		"/var/lib/kubelet/config.yaml",
-		"/var/lib/kubelet/instance-config.yaml",
-	}, agent.Reserves(), kubeletFiles("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
+	var out []string
+	for _, r := range v1alpha1.WritablePaths() {
+		out = append(out, r.What)
+	}
+	return slices.Concat(out, agent.Reserves(), kubeletFiles("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
 }
 
 // kubeletFiles are the configuration file and the drop-in directory that the kubelet's units name, where they lie in /etc

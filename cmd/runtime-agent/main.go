@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/facts"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/images"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 const usage = `usage: runtime-agent                              answer the request on standard input
@@ -37,7 +38,7 @@ func main() {
 		return // told to end: whoever told it sees to the run
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "runtime-agent:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "runtime-agent:", redact.Text(err.Error()))
 		os.Exit(1)
 	}
 }
@@ -103,7 +104,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 	}
 	if err != nil {
-		answer.Error = err.Error()
+		answer.Error = redact.Text(err.Error())
 	}
 	if err := json.NewEncoder(out).Encode(answer); err != nil {
 		return fmt.Errorf("writing the answer: %w", err)

@@ -1,5 +1,6 @@
-// Command gendocs writes the pages of docs/ that are made from the code: one for each verb, the checks and the rights. With -check it
-// says which of them are not what the code would make, and fails.
+// Command gendocs writes what of docs/ is made from the code: a page for each verb, the checks and the rights, and the part of
+// security.md that lists what the node agent may write and run. With -check it says which of them are not what the code would
+// make, and fails.
 package main
 
 import (
@@ -34,6 +35,13 @@ func main() {
 	for name, text := range pages() {
 		path := filepath.Join(*dir, name)
 		want := []byte(marker + text)
+		if name == securityPage {
+			var err error
+			if want, err = spliced(path, text); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
 		if *onlyCheck {
 			if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, want) {
 				fmt.Fprintf(os.Stderr, "%s is not what the code makes; run: make generate\n", path)
@@ -52,7 +60,7 @@ func main() {
 }
 
 func pages() map[string]string {
-	out := map[string]string{"checks.md": checks(), "rbac.md": rights()}
+	out := map[string]string{"checks.md": checks(), "rbac.md": rights(), securityPage: agentRights()}
 	root := cmd.NewCommand(cmd.Front{
 		Streams: genericiooptions.NewTestIOStreamsDiscard(),
 		Name:    "kubectl runtime",
@@ -66,6 +74,49 @@ func pages() map[string]string {
 		}
 	}
 	return out
+}
+
+// securityPage is written by hand, but for what stands between these two.
+const (
+	securityPage = "security.md"
+	partBegins   = "<!-- Made by `make generate` from the code, up to the next such line. Do not edit. -->\n"
+	partEnds     = "<!-- The end of what is made from the code. -->\n"
+)
+
+// spliced is a page with the part that is made from the code replaced.
+func spliced(path, text string) ([]byte, error) {
+	have, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	before, rest, begins := strings.Cut(string(have), partBegins)
+	_, after, ends := strings.Cut(rest, partEnds)
+	if !begins || !ends {
+		return nil, fmt.Errorf("%s doesn't say where the part goes that is made from the code", path)
+	}
+	return []byte(before + partBegins + text + partEnds + after), nil
+}
+
+// agentRights lists what the node agent may write and run.
+func agentRights() string {
+	var b strings.Builder
+	b.WriteString("\nIt writes these paths and no others; one that ends in a slash with everything below it. To these come the kubelet's\n" +
+		"configuration file and drop-in directory where its units name others in `/etc/kubernetes`, `/etc/kubelet…` or `/var/lib/kubelet`.\n" +
+		"At the path of a runtime's socket it removes an empty directory and moves anything else that isn't a socket aside.\n\n| path | for |\n|---|---|\n")
+	table := func(list []v1alpha1.Right) {
+		for _, r := range list {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", r.What, r.Why)
+		}
+	}
+	table(v1alpha1.WritablePaths())
+	fmt.Fprintf(&b, "\nIt runs these programs and no others, itself as a unit aside: by the path at which a unit or a process of root has them, or out of\n"+
+		"`%s`. A program is run only if root alone can have written it: the file and every\n"+
+		"directory on the way to it, links followed, belong to root and can be written by neither their group nor others.\n\n| program | for |\n|---|---|\n",
+		strings.Join(v1alpha1.ProgramDirs(), "`, `"))
+	table(v1alpha1.Programs())
+	fmt.Fprintf(&b, "\nWhere no runtime is left that could release a pod's network, the network plugins that made it are run once more, out of `%s`.\n",
+		strings.Join(v1alpha1.PluginDirs(), "`, `"))
+	return b.String()
 }
 
 // verb renders one command as its help says it.

@@ -27,6 +27,8 @@ type Agent struct {
 		report func(v1alpha1.Progress)) error
 	// Version is facts.Version: it tells the version of a binary as ReadSet.Binaries has it.
 	Version func(ctx context.Context, m host.Machine, path string) (string, error)
+
+	secrets secrets
 }
 
 func (a *Agent) journal() *journal.Journal {
@@ -47,6 +49,7 @@ func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Respon
 		v1alpha1.VerbFinish:   a.finish,
 	}
 	resp := v1alpha1.Response{APIVersion: v1alpha1.APIVersion}
+	a.learn(req.Images)
 	err := fmt.Errorf("unknown verb %q", req.Verb)
 	switch do := verbs[req.Verb]; {
 	case req.APIVersion != v1alpha1.APIVersion:
@@ -59,6 +62,7 @@ func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Respon
 	if err != nil {
 		resp.Error, resp.Code = err.Error(), code(err)
 	}
+	a.hideAnswer(req, &resp)
 	return resp
 }
 

@@ -156,7 +156,7 @@ func (a *Agent) failed(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Ph
 // stuck stops a run until somebody asks for its rollback again.
 func (a *Agent) stuck(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, serving v1alpha1.RuntimeName, reason string) error {
 	r, err := a.journal().Advance(p.Run, from, v1alpha1.PhaseStuck, func(r *v1alpha1.Run) {
-		r.Reason, r.Deadline, r.Serving = reason, 0, serving
+		r.Reason, r.Deadline, r.Serving = a.hide(p.Run, reason), 0, serving
 	})
 	if err == nil {
 		a.announce(ctx, r, p)
@@ -182,7 +182,7 @@ func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.St
 
 // timed does a pass that reports to the run's progress, and returns when the kubelet was away.
 func (a *Agent) timed(p *v1alpha1.Plan, opts converge.Options, pass func(converge.Options) error) (outage, error) {
-	report := a.journal().Report(p.Run)
+	report := a.report(p.Run)
 	var o outage
 	opts.Report = func(line v1alpha1.Progress) {
 		switch {
@@ -230,6 +230,7 @@ func (a *Agent) turn(r v1alpha1.Run, reason string) error {
 // turnFrom is turn for a run in one of several phases. A disk that is full must not keep it: what was set aside for the way back
 // is given free for that.
 func (a *Agent) turnFrom(run string, from []v1alpha1.Phase, reason string) error {
+	reason = a.hide(run, reason)
 	turn := func() error {
 		_, err := a.journal().Advance(run, from, v1alpha1.PhaseRollingBack, func(r *v1alpha1.Run) {
 			r.Reason, r.Deadline, r.Serving = reason, 0, ""
@@ -302,7 +303,7 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 			}
 			err = fmt.Errorf("%w; nor can %s: %w", err, p.After.Runtime.Name, after)
 		}
-		j.Report(r.ID)(v1alpha1.Progress{Step: "roll back", Detail: "trying again in " + pause.String(), Error: err.Error()})
+		a.report(r.ID)(v1alpha1.Progress{Step: "roll back", Detail: "trying again in " + pause.String(), Error: err.Error()})
 		a.Machine.Units.Beat(idleBeat)
 		if err := a.Machine.Clock.Sleep(ctx, pause); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 const (
@@ -39,7 +40,7 @@ func (a *Agent) restored(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, 
 	if a.attended(r.ID, absence) || a.notYet(r.Retry.Next) {
 		return false
 	}
-	report := a.journal().Report(r.ID)
+	report := a.report(r.ID)
 	for _, q := range requests(r, newest) {
 		if err := a.send(ctx, credential(p), q); err != nil {
 			pause := a.retryLater(r)
@@ -73,7 +74,7 @@ func (a *Agent) announce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) 
 	r.Restore = v1alpha1.APIRestore{}
 	for _, q := range requests(r, true) {
 		if err := a.send(ctx, credential(p), q); err != nil {
-			a.journal().Report(r.ID)(v1alpha1.Progress{Step: "tell the API server", Detail: q.what, Error: err.Error()})
+			a.report(r.ID)(v1alpha1.Progress{Step: "tell the API server", Detail: q.what, Error: err.Error()})
 		}
 	}
 }
@@ -98,7 +99,8 @@ type request struct {
 func requests(r v1alpha1.Run, newest bool) []request {
 	annotations := map[string]string{}
 	if newest {
-		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: r.Reason}
+		// Whoever may read nodes reads it: a line is enough to say what happened, the record has the rest.
+		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: redact.FirstLine(redact.Text(r.Reason))}
 		text, err := json.Marshal(last)
 		if err != nil {
 			text = nil // it has no value that could fail

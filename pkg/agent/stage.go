@@ -155,6 +155,7 @@ func (a *Agent) prepare(ctx context.Context, run, dir string, stdin io.Reader) e
 	if err := json.NewDecoder(stdin).Decode(&wanted); err != nil {
 		return errors.New("the list of images did not come in") // the decoder's words could hold a credential
 	}
+	a.learn(wanted)
 	p, err := j.Plan(run)
 	if err != nil {
 		return err
@@ -175,8 +176,8 @@ func (a *Agent) prepare(ctx context.Context, run, dir string, stdin io.Reader) e
 		return fmt.Errorf("making the staging directory: %w", err)
 	}
 	// A staging instance is misled by what stands there, too: dockerd takes anything at containerd's socket for a containerd that runs.
-	converge.ClearSockets(a.Machine, p, j.Report(run))
-	if err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(j.Report(run))); err != nil {
+	converge.ClearSockets(a.Machine, p, a.report(run))
+	if err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(a.report(run))); err != nil {
 		return err
 	}
 	return a.clearStaging(ctx, run)
@@ -293,6 +294,7 @@ func (a *Agent) giveUp(ctx context.Context, run, reason string) error {
 		return err
 	}
 	from := []v1alpha1.Phase{v1alpha1.PhaseStaging, v1alpha1.PhaseStaged}
+	reason = a.hide(run, reason)
 	_, err := a.journal().Advance(run, from, v1alpha1.PhaseRemoved, func(r *v1alpha1.Run) { r.Reason, r.Deadline = reason, 0 })
 	return err
 }

@@ -79,7 +79,7 @@ func Switch(f *v1alpha1.Facts, v kubelet.View, to v1alpha1.RuntimeName) []v1alph
 // where one of them refuses, no edit of the kubelet's files is known.
 func Firm(id string) bool {
 	switch id {
-	case "N003", "K001", "K002", "K004", "K005", "K007", "R001", "R002", runtimes.SignaturePolicy, runtimes.Unreadable:
+	case "N003", "K001", "K002", "K004", "K005", "K007", "R001", "R002", "R014", runtimes.SignaturePolicy, runtimes.Unreadable:
 		return true
 	}
 	return strings.HasPrefix(id, "E")

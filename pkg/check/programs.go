@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 
@@ -61,4 +62,24 @@ func replaced(unit string, p v1alpha1.Process, runs, disk string) []v1alpha1.Fin
 	}
 	hint := "run systemctl restart " + unit + " and see whether the node is Ready, or install the version that runs again"
 	return shown(stop(hint, "%s has not been restarted since %s was upgraded: %s", unit, path.Base(p.Exe), what), fmt.Sprintf("process %d (%s)", p.PID, p.Exe))
+}
+
+// rootsAlone tells of programs of both sides that the node agent did not run.
+func rootsAlone(n *node) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, r := range n.f.Runtimes {
+		if r.Name != n.from && r.Name != n.to.Name {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Binaries)) {
+			b := r.Binaries[name]
+			if b.Untrusted == "" {
+				continue
+			}
+			x := stop("run chown root:root "+b.Untrusted+" and chmod go-w "+b.Untrusted+", once you know that what lies there is what was installed",
+				"others than root may write %s, so %s of %s is not run", b.Untrusted, b.Path, r.Name)
+			out = append(out, shown(x, b.Untrusted)...)
+		}
+	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 const logLines = 8
@@ -198,9 +199,9 @@ func (a *actor) start(ctx context.Context, name string) error {
 	return nil
 }
 
-// log is the end of a unit's log, to stand behind an error.
+// log is the end of a unit's log, without secrets, to stand behind an error.
 func (a *actor) log(ctx context.Context, name string) string {
-	text := strings.TrimSpace(a.m.Units.Log(ctx, name, logLines))
+	text := redact.Text(strings.TrimSpace(a.m.Units.Log(ctx, name, logLines)))
 	if text == "" {
 		return ""
 	}

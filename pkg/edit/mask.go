@@ -112,6 +112,9 @@ func formatOf(p string) format {
 	return formatText
 }
 
+// SecretName reports whether a key, a variable or a header of that name holds a secret, as Mask has it.
+func SecretName(name string) bool { return secretName(name) }
+
 // secretName reports whether a key or variable of that name holds a secret. Names of files, directories and the like
 // say where a secret is, which is none.
 func secretName(name string) bool {

@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/shell"
 )
 
@@ -24,18 +26,25 @@ const (
 	maxCalls      = 200
 	maxCallsFile  = 10
 	maxCallText   = 160 // bytes of a line that is told
+	// maxStuck is how many texts may not answer before the look is given up: each costs the patience that is had with it.
+	maxStuck = 2
+	// homesTimeout bounds the look at what users keep in their homes, which root's own comes before.
+	homesTimeout = 2 * time.Second
 )
 
 // calls finds the lines of units, cron jobs and scripts that call a runtime.
 func (g *gatherer) calls(ctx context.Context) []v1alpha1.RuntimeCall {
-	s := &callScan{g: g, ctx: ctx, parser: shell.NewParser(), seen: map[seenScript]bool{}}
+	s := &callScan{g: g, ctx: ctx, files: g.m.Files.Foreign(ctx), parser: shell.NewParser(), seen: map[seenScript]bool{}}
 	s.units()
-	s.userUnits()
 	s.crontabs()
 	s.scripts()
 	s.logrotate()
+	s.userUnits() // last: what users write must not keep the rest from being looked at
 	if s.cut {
 		g.problem("units, cron jobs and scripts", errors.New("too many to look at all of them"))
+	}
+	if s.stuck > 0 {
+		g.problem("units, cron jobs and scripts", errors.New("some did not answer, and were left out"))
 	}
 	slices.SortStableFunc(s.out, func(a, b v1alpha1.RuntimeCall) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), a.Line-b.Line)
@@ -45,8 +54,10 @@ func (g *gatherer) calls(ctx context.Context) []v1alpha1.RuntimeCall {
 
 // callScan is one look for calls.
 type callScan struct {
-	g      *gatherer
-	ctx    context.Context
+	g   *gatherer
+	ctx context.Context
+	// files are looked at as those that others may write: some are users' own, and root's may be links to such.
+	files  host.Reader
 	parser *shell.Parser
 	out    []v1alpha1.RuntimeCall
 	// seen are the scripts that were read, with the unit that runs each.
@@ -54,6 +65,8 @@ type callScan struct {
 	texts int
 	bytes int
 	cut   bool
+	// stuck counts what did not answer.
+	stuck int
 }
 
 // seenScript is a script and who runs it.
@@ -70,16 +83,17 @@ type text struct {
 
 // read returns a text of the node, links followed. What isn't one, or isn't there, is none.
 func (s *callScan) read(p string) (text, bool) {
-	if s.ctx.Err() != nil || s.texts >= maxTexts || s.bytes >= maxTextsBytes {
-		s.cut = true
+	if s.over() {
 		return text{}, false
 	}
-	f, err := s.g.m.Files.Lstat(p)
+	f, err := s.files.Lstat(p)
+	s.answered(err)
 	if err != nil || f.Size > maxText || f.Type != v1alpha1.Regular && f.Type != v1alpha1.Symlink {
 		return text{}, false
 	}
 	s.texts++
-	data, err := s.g.m.Files.Read(p, maxText)
+	data, err := s.files.Read(p, maxText)
+	s.answered(err)
 	if err != nil || bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data) {
 		return text{}, false
 	}
@@ -87,10 +101,30 @@ func (s *callScan) read(p string) (text, bool) {
 	return text{p, string(data), f.Type == v1alpha1.Symlink || f.Mode&0o111 != 0}, true
 }
 
+// over reports whether nothing more is looked at.
+func (s *callScan) over() bool {
+	if s.ctx.Err() != nil || s.texts >= maxTexts || s.bytes >= maxTextsBytes {
+		s.cut = true
+		return true
+	}
+	return s.stuck >= maxStuck
+}
+
+// answered notes what didn't answer.
+func (s *callScan) answered(err error) {
+	if errors.Is(err, context.DeadlineExceeded) && s.ctx.Err() == nil {
+		s.stuck++
+	}
+}
+
 // list returns the paths of the entries of a directory that may be somebody's work: neither hidden nor what a package manager or
 // an editor left.
 func (s *callScan) list(dir string) []string {
-	entries, err := s.g.m.Files.ReadDir(dir)
+	if s.over() {
+		return nil
+	}
+	entries, err := s.files.ReadDir(dir)
+	s.answered(err)
 	if err != nil {
 		return nil
 	}

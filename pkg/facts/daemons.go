@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -29,13 +30,18 @@ var supervisors = []string{"k3s", "k3s-server", "k3s-agent", "rke2", "k0s", "kub
 // kubelet finds the running kubelet and, from its cgroup, the unit that runs it.
 func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
 	out := v1alpha1.KubeletInfo{Unit: kubeletUnit}
-	p, ok := g.kubeletProcess(ctx)
+	p, main, ok := g.kubeletProcess(ctx)
 	if !ok {
 		return out
 	}
 	out.PID, out.Exe, out.Argv, out.Started = p.PID, p.Exe, maskArgs(p.Argv), p.Started
-	if path.Base(p.Exe) == "kubelet" {
-		out.Version = g.version(ctx, "kubelet", p.Exe)
+	switch {
+	case path.Base(p.Exe) != "kubelet":
+	case main || g.runs(p):
+		// Of the unit's own process an upgrade may have replaced the file: what stands there is what the next start runs.
+		out.Version = g.binary(ctx, "kubelet", p.Exe).Version
+	default:
+		g.problem("version of "+p.Exe, fmt.Errorf("process %d runs another file than the one at that path, and is no unit's main process", p.PID))
 	}
 	out.Replaced = g.replaced(p)
 	out.Unit = ""
@@ -60,7 +66,8 @@ func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
 
 const kubeletUnit = "kubelet.service"
 
-func (g *gatherer) kubeletProcess(ctx context.Context) (v1alpha1.Process, bool) {
+// kubeletProcess is the kubelet's process, and whether it is the main process of its unit.
+func (g *gatherer) kubeletProcess(ctx context.Context) (p v1alpha1.Process, main, found bool) {
 	for _, names := range [][]string{{"kubelet"}, supervisors} {
 		list, err := g.m.Procs.Find(names...)
 		g.problem("processes", err)
@@ -73,12 +80,20 @@ func (g *gatherer) kubeletProcess(ctx context.Context) (v1alpha1.Process, bool) 
 				continue
 			}
 			if u, err := g.m.Units.Show(ctx, p.Unit); err == nil && u.MainPID == p.PID {
-				return p, true
+				return p, true, true
 			}
 		}
-		return list[0], true
+		return list[0], false, true
 	}
-	return v1alpha1.Process{}, false
+	return v1alpha1.Process{}, false, false
+}
+
+// runs reports whether the file at the path of a process's program is the one that it runs. A process in a container or a root of
+// its own has a path that is another file here, and after an upgrade another file stands there, or none.
+func (g *gatherer) runs(p v1alpha1.Process) bool {
+	runs, err := g.m.Procs.Runs(p.PID, p.Exe)
+	g.problem("program of process "+strconv.Itoa(p.PID), err)
+	return err == nil && runs
 }
 
 // replaced reports whether a start would start another file than the one that runs. The name by which a process was started

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/kubelet"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
@@ -86,14 +87,14 @@ type gatherer struct {
 	pods map[string]string
 }
 
-// problem notes what couldn't be looked at. What isn't there is no problem.
+// problem notes what couldn't be looked at, without the secrets that a program may have said. What isn't there is no problem.
 func (g *gatherer) problem(what string, err error) {
 	if err == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.facts.Problems = append(g.facts.Problems, what+": "+err.Error())
+	g.facts.Problems = append(g.facts.Problems, redact.Text(what+": "+err.Error()))
 }
 
 // sysctls and modules are those that pods' networks and the runtimes need.

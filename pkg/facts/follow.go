@@ -160,6 +160,8 @@ func (g *gatherer) read(f *v1alpha1.File, content bool) {
 
 // command runs a runtime's own dump of its configuration.
 func (g *gatherer) command(ctx context.Context, name v1alpha1.RuntimeName, argv []string) {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	out, err := g.m.Commands.Output(ctx, argv, nil)
 	if err != nil {
 		g.problem(fmt.Sprintf("effective configuration of %s", name), err)

@@ -86,7 +86,11 @@ func (s *callScan) alias(p string) bool {
 	if p == "" {
 		return false
 	}
-	f, err := s.g.m.Files.Lstat(p)
+	if s.over() {
+		return false
+	}
+	f, err := s.files.Lstat(p)
+	s.answered(err)
 	return err == nil && f.Type == v1alpha1.Symlink && path.Base(f.Target) != path.Base(p)
 }
 

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"context"
 	"path"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 
 // userUnits reads the services of users' own managers, which systemd's first process doesn't know.
 func (s *callScan) userUnits() {
+	ctx, cancel := context.WithTimeout(s.ctx, homesTimeout)
+	defer cancel()
+	s.ctx, s.files = ctx, s.g.m.Files.Foreign(ctx)
 	dirs := []string{"/etc/systemd/user", "/root/.config/systemd/user"}
 	for _, home := range s.list("/home") {
 		dirs = append(dirs, path.Join(home, ".config/systemd/user"))

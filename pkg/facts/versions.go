@@ -48,7 +48,7 @@ func (g *gatherer) versions(ctx context.Context, at map[string]string) map[strin
 	)
 	for name, p := range at {
 		group.Go(func() error {
-			b := v1alpha1.Binary{Path: p, Version: g.version(ctx, name, p)}
+			b := g.binary(ctx, name, p)
 			mu.Lock()
 			defer mu.Unlock()
 			out[name] = b
@@ -70,13 +70,13 @@ func (g *gatherer) configured(ctx context.Context) {
 		for _, name := range d.Units {
 			exe := g.starts(name)
 			base := path.Base(exe)
-			if !slices.Contains(d.Daemons, base) || r.Binaries[base].Path == exe || running(r.Processes, base) {
+			if !slices.Contains(d.Daemons, base) || r.Binaries[base].Path == exe || r.Binaries[base].Path != "" && running(r.Processes, base) {
 				continue
 			}
 			if r.Binaries == nil {
 				r.Binaries = map[string]v1alpha1.Binary{}
 			}
-			r.Binaries[base] = v1alpha1.Binary{Path: exe, Version: g.version(ctx, base, exe)}
+			r.Binaries[base] = g.binary(ctx, base, exe)
 		}
 	}
 }
@@ -88,18 +88,22 @@ func running(list []v1alpha1.Process, base string) bool {
 func (g *gatherer) kubeadm(ctx context.Context) *v1alpha1.Binary {
 	for _, p := range kubelet.KubeadmBinaries() {
 		if g.executable(p) {
-			return &v1alpha1.Binary{Path: p, Version: g.version(ctx, "kubeadm", p)}
+			b := g.binary(ctx, "kubeadm", p)
+			return &b
 		}
 	}
 	return nil
 }
 
-// installed finds the executables of a runtime: what runs, then what lies in the usual places. Helpers alone don't make
-// a runtime: runc comes with any of them.
+// installed finds the executables of a runtime: what runs, that of its own unit before any other, then what lies in the usual
+// places. Helpers alone don't make a runtime: runc comes with any of them.
 func (g *gatherer) installed(d runtimes.Description, processes []v1alpha1.Process) map[string]string {
 	out := map[string]string{}
 	for _, p := range processes {
-		out[path.Base(p.Exe)] = p.Exe
+		base := path.Base(p.Exe)
+		if g.runs(p) && (out[base] == "" || slices.Contains(d.Units, p.Unit)) {
+			out[base] = p.Exe
+		}
 	}
 	for _, names := range [][]string{d.Daemons, d.Helpers} {
 		for _, name := range names {
@@ -153,15 +157,20 @@ func (g *gatherer) executable(p string) bool {
 	return err == nil && f.Type == v1alpha1.Regular && f.Mode&0o111 != 0
 }
 
-func (g *gatherer) version(ctx context.Context, name, at string) string {
+// binary asks what lies at a path for its version, where it is known how.
+func (g *gatherer) binary(ctx context.Context, name, at string) v1alpha1.Binary {
+	out := v1alpha1.Binary{Path: at}
 	if _, known := asked[name]; !known {
-		return ""
+		return out
 	}
-	version, err := Version(ctx, g.m, at)
-	if err != nil {
-		g.problem("version of "+at, err)
+	var err error
+	out.Version, err = Version(ctx, g.m, at)
+	var untrusted *host.UntrustedError
+	if errors.As(err, &untrusted) {
+		out.Untrusted = untrusted.At
 	}
-	return version
+	g.problem("version of "+at, err)
+	return out
 }
 
 // Version asks the binary at path, whose base name tells how, for its version. Gather found it by the same way.

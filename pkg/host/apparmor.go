@@ -17,7 +17,7 @@ const maxProfiles = 2000
 // appArmor reads what runtimes ask before they give containers a profile, below root; nil where the kernel has none.
 func appArmor(root string) *v1alpha1.AppArmor {
 	at := func(name string) string { return filepath.Join(root, name) }
-	switched, err := os.ReadFile(at("/sys/module/apparmor/parameters/enabled"))
+	switched, err := readFile(at("/sys/module/apparmor/parameters/enabled"))
 	if err != nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func appArmor(root string) *v1alpha1.AppArmor {
 			break
 		}
 	}
-	list, err := os.ReadFile(at("/sys/kernel/security/apparmor/profiles"))
+	list, err := readFile(at("/sys/kernel/security/apparmor/profiles"))
 	if err != nil {
 		return out
 	}

@@ -17,7 +17,8 @@ var containerGroup = regexp.MustCompile(`^(?:[a-z-]+-)?[0-9a-f]{64}(?:\.scope)?$
 
 // inPod reports whether a cgroup path belongs to a pod of this node's kubelet: below a kubepods group, which the cgroupfs
 // driver names kubepods and the systemd driver kubepods.slice, the names of the groups above joined to it by dashes
-// (kubelet-kubepods.slice). Above it there may be no container that PID 1, whose path is init, isn't in itself.
+// (kubelet-kubepods.slice). Above it there may be no container and no delegated group that PID 1, whose path is init, isn't in
+// itself.
 func inPod(path, init string) bool {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	own := strings.Split(strings.Trim(init, "/"), "/")
@@ -25,11 +26,17 @@ func inPod(path, init string) bool {
 		if part == "kubepods" || part == "kubepods.slice" || strings.HasSuffix(part, "-kubepods.slice") {
 			return true
 		}
-		if containerGroup.MatchString(part) && !slices.Contains(own, part) {
+		if !slices.Contains(own, part) && (containerGroup.MatchString(part) || delegated(part)) {
 			return false
 		}
 	}
 	return false
+}
+
+// delegated reports whether what is below a group may belong to somebody else than root, who names groups as he likes: users
+// have such groups below their sessions, services that ask for it (Delegate=) below their own. No kubelet makes its groups there.
+func delegated(part string) bool {
+	return part == "user.slice" || strings.HasSuffix(part, ".service")
 }
 
 // inPodAnywhere looks at all hierarchies: a runtime may put a process into some of them only.

@@ -45,14 +45,15 @@ func (c linuxClients) namespaces() (map[string][]int, error) {
 
 // holders counts, by process and socket, who holds which of the given sockets, by inode. It asks the given processes first
 // and all others for what is left only: a process may have hundreds of thousands of files open.
-func (c linuxClients) holders(ctx context.Context, wanted map[uint64]string, first []int) (map[holder]int, error) {
+func (c linuxClients) holders(ctx context.Context, p *purse, wanted map[uint64]string, first []int) (map[holder]int, error) {
 	out := map[holder]int{}
 	left := map[uint64]bool{}
 	for inode := range wanted {
 		left[inode] = true
 	}
 	look := func(pid int) {
-		for _, inode := range c.sockets(pid) {
+		open, _ := spend(ctx, p, pid, func() []uint64 { return c.sockets(pid) })
+		for _, inode := range open {
 			if socket, ok := wanted[inode]; ok {
 				out[holder{socket, pid}]++
 				delete(left, inode)
@@ -110,13 +111,13 @@ func (c linuxClients) sockets(pid int) []uint64 {
 }
 
 // clients describes the holders, in the order of their sockets and processes; this process isn't among them.
-func (c linuxClients) clients(found map[holder]int) []v1alpha1.Client {
+func (c linuxClients) clients(ctx context.Context, p *purse, found map[holder]int) []v1alpha1.Client {
 	var out []v1alpha1.Client
 	for h, n := range found {
 		if h.pid == os.Getpid() {
 			continue
 		}
-		if x, ok := c.client(h.pid); ok {
+		if x, ok := c.client(ctx, p, h.pid); ok {
 			x.Socket, x.Connections = h.socket, n
 			out = append(out, x)
 		}
@@ -129,14 +130,27 @@ func compareClients(a, b v1alpha1.Client) int {
 	return cmp.Or(cmp.Compare(a.Socket, b.Socket), cmp.Compare(a.Process.PID, b.Process.PID), cmp.Compare(a.From, b.From))
 }
 
-// client describes a process; ok is false where it ended.
-func (c linuxClients) client(pid int) (x v1alpha1.Client, ok bool) {
+// client describes a process; ok is false where it ended. One that can't be described in time has no command line.
+func (c linuxClients) client(ctx context.Context, p *purse, pid int) (x v1alpha1.Client, ok bool) {
 	exe, err := c.procs.exe(pid)
 	if err != nil {
 		return x, false
 	}
-	if x.Process, err = c.procs.describe(pid, exe, c.procs.booted()); err != nil {
+	booted := c.procs.booted()
+	if x.Process, err = c.procs.outline(pid, exe, booted); err != nil {
 		return x, false
+	}
+	whole, ok := spend(ctx, p, pid, func() *v1alpha1.Process {
+		if proc, err := c.procs.describe(pid, exe, booted); err == nil {
+			return &proc
+		}
+		return nil
+	})
+	if ok && whole == nil {
+		return x, false
+	}
+	if ok {
+		x.Process = *whole
 	}
 	groups, err := c.procs.cgroups(pid)
 	if err != nil {
@@ -162,11 +176,13 @@ var (
 func contained(groups, init map[string]string) (pod, container string) {
 	for hierarchy, path := range groups {
 		own := strings.Split(init[hierarchy], "/")
+		foreign := false
 		for part := range strings.SplitSeq(path, "/") {
 			if slices.Contains(own, part) {
 				continue
 			}
-			if m := podGroup.FindStringSubmatch(part); m != nil && pod == "" && container == "" {
+			foreign = foreign || delegated(part)
+			if m := podGroup.FindStringSubmatch(part); m != nil && pod == "" && container == "" && !foreign {
 				pod = strings.ReplaceAll(m[1], "_", "-")
 			}
 			if container == "" && containerGroup.MatchString(part) {
@@ -190,27 +206,34 @@ func (c linuxClients) DockerHosts(ctx context.Context, sockets []string) ([]v1al
 	if err != nil {
 		return nil, fmt.Errorf("looking for DOCKER_HOST: %w", err)
 	}
+	p, err := newPurse(c.procs)
+	if err != nil {
+		return nil, fmt.Errorf("looking for DOCKER_HOST: %w", err)
+	}
 	bound := boundAt(sockets)
 	var out []v1alpha1.DockerHost
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return out, fmt.Errorf("looking for DOCKER_HOST: %w", ctx.Err())
 		}
-		value, ok := c.variable(pid, "DOCKER_HOST")
-		if !ok || pid == os.Getpid() {
+		value, _ := spend(ctx, p, pid, func() string {
+			value, _ := c.variable(pid, "DOCKER_HOST")
+			return value
+		})
+		if value == "" || pid == os.Getpid() {
 			continue
 		}
-		x, ok := c.client(pid)
+		x, ok := c.client(ctx, p, pid)
 		if !ok {
 			continue
 		}
 		if path, isPath := strings.CutPrefix(value, "unix://"); isPath {
-			x.Socket = c.seen(pid, path, bound)
+			x.Socket, _ = spend(ctx, p, pid, func() string { return c.seen(pid, path, bound) })
 		}
 		own, err := os.Readlink(c.procs.path(pid, "ns/net"))
 		out = append(out, v1alpha1.DockerHost{Client: x, Value: value, OwnNetwork: err == nil && own != node})
 	}
-	return out, nil
+	return out, p.error("looking for DOCKER_HOST")
 }
 
 // maxEnviron bounds what is read of a process's environment, in bytes.

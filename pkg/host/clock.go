@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ type linuxClock struct{ boot string }
 // newClock reads what identifies this boot: the kernel's boot ID alone stays the same when a node that is a container
 // starts again.
 func newClock() (linuxClock, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	id, err := readFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return linuxClock{}, fmt.Errorf("reading the boot id: %w", err)
 	}

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // cniCleaner releases network attachments from what libcni remembers of them.
@@ -35,7 +38,7 @@ func systemCNI(procs linuxProcs) cniCleaner {
 	return cniCleaner{
 		procs:      procs,
 		caches:     []string{"/var/lib/cni", "/var/lib/cni/cache"},
-		path:       []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"},
+		path:       v1alpha1.PluginDirs(),
 		namespaces: "/run/netns",
 	}
 }
@@ -110,7 +113,8 @@ func (*cniExec) ExecPlugin(ctx context.Context, path string, stdin []byte, envir
 	ctx, cancel := context.WithTimeout(ctx, cniTimeout)
 	defer cancel()
 	environ = slices.DeleteFunc(environ, func(v string) bool { return !strings.HasPrefix(v, "CNI_") })
-	out, err := run(ctx, []string{path}, environ, stdin)
+	// Whoever may write a plugin is root already: the runtimes run it as root for every pod.
+	out, err := execute(ctx, path, []string{path}, environ, bytes.NewReader(stdin))
 	if err == nil {
 		return out, nil
 	}

@@ -11,18 +11,33 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-type linuxCommands struct{}
+// linuxCommands runs the programs of those names.
+type linuxCommands struct{ names []string }
+
+func newCommands() linuxCommands {
+	var out linuxCommands
+	for _, p := range v1alpha1.Programs() {
+		out.names = append(out.names, p.What)
+	}
+	return out
+}
 
 // A pod's environment, through which the agent may have come, need not name the directories of a host.
-const hostPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+var hostPath = strings.Join(v1alpha1.ProgramDirs(), ":")
 
 const maxOutput = 16 << 20
 
-func (linuxCommands) Output(ctx context.Context, argv []string, env []string) ([]byte, error) {
+func (c linuxCommands) Output(ctx context.Context, argv []string, env []string) ([]byte, error) {
+	if len(argv) > 0 && !slices.Contains(c.names, filepath.Base(argv[0])) {
+		return nil, fmt.Errorf("running %s: not among the programs that this program may run", argv[0])
+	}
 	return run(ctx, argv, env, nil)
 }
 
@@ -39,6 +54,15 @@ func runWith(ctx context.Context, argv, env []string, stdin io.Reader) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
+	// By the name that it was called by, which some programs go by: it leads to what was looked at.
+	if _, err := program(path); err != nil {
+		return nil, err
+	}
+	return execute(ctx, path, argv, env, stdin)
+}
+
+// execute runs what is known to be root's, or what root runs anyway.
+func execute(ctx context.Context, path string, argv, env []string, stdin io.Reader) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append([]string{"PATH=" + hostPath, "LC_ALL=C"}, env...)
 	cmd.Dir = "/"
@@ -47,7 +71,7 @@ func runWith(ctx context.Context, argv, env []string, stdin io.Reader) ([]byte, 
 	cmd.Stdin = stdin
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	err := cmd.Run()
 	if err != nil {
 		tail := strings.TrimSpace(stderr.String())
 		if len(tail) > 1000 {

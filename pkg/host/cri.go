@@ -109,7 +109,9 @@ func dialVersion(ctx context.Context, endpoint, socket, version string) (*criRun
 }
 
 func dialUnix(socket string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	return grpc.NewClient("unix://"+socket, append(options,
+	return grpc.NewClient("passthrough:///"+socket, append(options,
+		grpc.WithContextDialer(dialRoot),
+		grpc.WithAuthority("localhost"), // as gRPC says it of a Unix socket
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(), // an agent's environment may name one
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))...)

@@ -23,10 +23,9 @@ type dockerClient struct {
 }
 
 func newDockerClient(socket string) *dockerClient {
-	var dialer net.Dialer
 	return &dockerClient{socket: socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
+			return dialRoot(ctx, socket)
 		},
 		// Idle connections would keep a stopping daemon waiting.
 		DisableKeepAlives: true,

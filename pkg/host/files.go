@@ -5,11 +5,9 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"golang.org/x/sys/unix"
@@ -32,7 +30,7 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
-func (linuxFiles) Lstat(path string) (v1alpha1.File, error) {
+func lstat(path string) (v1alpha1.File, error) {
 	f := v1alpha1.File{Path: path, Type: v1alpha1.Absent}
 	info, err := os.Lstat(path)
 	if gone(err) {
@@ -65,53 +63,6 @@ func (linuxFiles) Lstat(path string) (v1alpha1.File, error) {
 	}
 	f.Xattrs, err = listXattrs(path)
 	return f, err
-}
-
-func (linuxFiles) Read(path string, limit int64) ([]byte, error) {
-	// Without O_NONBLOCK a pipe somebody left there would hold us for ever.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if gone(err) {
-		return nil, fmt.Errorf("reading %s: %w", path, ErrNotExist)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("reading %s: not a regular file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("reading %s: more than %d bytes", path, limit)
-	}
-	return data, nil
-}
-
-func (linuxFiles) ReadDir(path string) ([]string, error) {
-	f, err := os.Open(path)
-	if gone(err) {
-		return nil, fmt.Errorf("listing %s: %w", path, ErrNotExist)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if errors.Is(err, unix.ENOTDIR) {
-		return nil, fmt.Errorf("listing %s: %w", path, ErrNotExist)
-	}
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	return names, nil
 }
 
 func (linuxFiles) Filesystem(path string) (v1alpha1.Filesystem, error) {

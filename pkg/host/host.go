@@ -8,6 +8,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -36,15 +37,45 @@ var ErrNotExist = errors.New("no such file or directory")
 // ErrLocked is returned by Files.Lock when another process holds the lock and the caller doesn't wait.
 var ErrLocked = errors.New("locked by another process")
 
-// Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
-// implementation was made with.
-type Files interface {
+// Reader looks at paths. It reads directories and regular files alone, and waits for neither a pipe, a device nor a file system
+// that never answers.
+type Reader interface {
 	// Lstat says what stands at path, content, digest and package left out; an absent path is Type Absent without error.
 	Lstat(path string) (v1alpha1.File, error)
 	// Read returns the content of a regular file, links followed; more than limit bytes is an error.
 	Read(path string, limit int64) ([]byte, error)
 	// ReadDir returns the base names in a directory, sorted, links followed.
 	ReadDir(path string) ([]string, error)
+}
+
+// UntrustedError says that a program isn't run, as somebody else than root may have written it.
+type UntrustedError struct {
+	// Program is the path that was to be run, At the file or directory on the way to it that isn't root's alone.
+	Program, At string
+	UID         int
+	Mode        uint32
+}
+
+func (e *UntrustedError) Error() string {
+	who := fmt.Sprintf("belongs to user %d", e.UID)
+	if e.UID == 0 {
+		who = fmt.Sprintf("may be written by others than root (mode %04o)", e.Mode)
+	}
+	return fmt.Sprintf("%s was not run: %s %s; make it root's alone (chown root:root, chmod go-w)", e.Program, e.At, who)
+}
+
+// Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
+// implementation was made with.
+type Files interface {
+	Reader
+	// Foreign returns how paths are looked at that others than root may write, or a directory on the way to which they may:
+	// somebody may want it to take forever. One that doesn't answer soon is an error that is context.DeadlineExceeded, and after
+	// the end of ctx every one is an error.
+	Foreign(ctx context.Context) Reader
+	// Program returns the file that path leads to, links followed, where nobody but root can have put it there or may change
+	// it: it and every directory on the way to it are root's, and neither their group nor others may write them. It is an
+	// UntrustedError where that isn't so.
+	Program(path string) (string, error)
 	// Put makes path what want says, atomically and durably: a new file is written under a temporary name on the same
 	// file system, given mode, owner and extended attributes, fsynced, renamed over it, and the directory fsynced; a
 	// symbolic link goes the same way. Absent removes it (an empty directory too; one that isn't
@@ -90,7 +121,8 @@ type Units interface {
 	// Forgive clears the failed state of the named units, and their start limits; one that is unknown is no error.
 	Forgive(ctx context.Context, names ...string) error
 	// StartTransient starts a unit that exists only at run time. A unit of that name that is active is an error; one that
-	// failed or ended is forgotten first.
+	// failed or ended is forgotten first. A program that others than root can have written isn't started, which is an
+	// UntrustedError.
 	StartTransient(ctx context.Context, unit Transient) error
 	// Beat tells PID 1 that the calling unit makes progress, and that it hangs unless it says so again within limit: then it
 	// is killed, and started again if it restarts on failure. Outside of a unit it does nothing. It never fails: a unit that
@@ -209,8 +241,9 @@ type Pods interface {
 
 // Procs looks at processes.
 type Procs interface {
-	// Find returns the processes whose executable's base name is one of names. The command line of one that waits in the
-	// kernel isn't read: who reads it may wait, too.
+	// Find returns the machine's own processes whose executable's base name is one of names: those of root that are in no
+	// container. What other users start under such a name is never among them. The command line of one that waits in the kernel
+	// isn't read: who reads it may wait, too.
 	Find(names ...string) ([]v1alpha1.Process, error)
 	// OfRoot returns the processes of user root, kernel threads and what runs in containers left out.
 	OfRoot() ([]v1alpha1.Process, error)
@@ -235,7 +268,8 @@ type Kernel interface {
 
 // Commands runs programs that only look, and the target's own validators.
 type Commands interface {
-	// Output runs argv without a shell and returns its standard output; the error carries the end of standard error.
+	// Output runs argv without a shell and returns its standard output; the error carries the end of standard error. A program
+	// that others than root can have written isn't run, which is an UntrustedError.
 	Output(ctx context.Context, argv []string, env []string) ([]byte, error)
 }
 

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -44,7 +43,7 @@ func (h linuxHTTP) Healthz(ctx context.Context, url string) bool {
 const maxBody = 8 << 20
 
 func (linuxHTTP) Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error) {
-	data, err := os.ReadFile(kubeconfig)
+	data, err := readFile(kubeconfig)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -81,7 +80,7 @@ func (linuxHTTP) Do(ctx context.Context, kubeconfig, method, path, contentType s
 }
 
 func (linuxHTTP) Credential(path, rotated string) (Credential, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if gone(err) {
 		return Credential{}, fmt.Errorf("reading %s: %w", path, ErrNotExist)
 	}
@@ -100,7 +99,7 @@ func (linuxHTTP) Credential(path, rotated string) (Credential, error) {
 	if out.Expires, err = expires(cluster.cert); err != nil {
 		return out, fmt.Errorf("reading %s: %w", out.Certificate, err)
 	}
-	if data, err := os.ReadFile(rotated); err == nil {
+	if data, err := readFile(rotated); err == nil {
 		if end, err := expires(data); err == nil && end.After(out.Expires) {
 			out.Certificate, out.Expires = rotated, end
 		}

@@ -50,9 +50,9 @@ func (k linuxKernel) Info() (v1alpha1.MachineInfo, error) {
 
 // osRelease reads the variables of os-release(5), whose values may be quoted as in a shell.
 func osRelease() map[string]string {
-	data, err := os.ReadFile("/etc/os-release")
+	data, err := readFile("/etc/os-release")
 	if err != nil {
-		data, _ = os.ReadFile("/usr/lib/os-release")
+		data, _ = readFile("/usr/lib/os-release")
 	}
 	return parseOSRelease(data)
 }
@@ -82,7 +82,7 @@ func cgroupVersion() int {
 }
 
 func selinux() string {
-	data, err := os.ReadFile("/sys/fs/selinux/enforce")
+	data, err := readFile("/sys/fs/selinux/enforce")
 	switch {
 	case err != nil:
 		return ""
@@ -94,7 +94,7 @@ func selinux() string {
 
 // swaps reads the table of what is swapped to; a kernel without swapping has none.
 func swaps(file string) ([]string, error) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("looking for swap: %w", err)
 	}
@@ -114,7 +114,7 @@ func readOnly(path string) bool {
 
 // Modules are the loaded modules and those built into the kernel, which need no loading.
 func (linuxKernel) Modules() ([]string, error) {
-	data, err := os.ReadFile("/proc/modules")
+	data, err := readFile("/proc/modules")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (linuxKernel) Modules() ([]string, error) {
 	}
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err == nil {
-		builtin, _ := os.ReadFile(filepath.Join("/lib/modules", unix.ByteSliceToString(uts.Release[:]), "modules.builtin"))
+		builtin, _ := readFile(filepath.Join("/lib/modules", unix.ByteSliceToString(uts.Release[:]), "modules.builtin"))
 		for line := range strings.Lines(string(builtin)) {
 			name := strings.TrimSuffix(filepath.Base(strings.TrimSpace(line)), ".ko")
 			seen[strings.ReplaceAll(name, "-", "_")] = true
@@ -138,7 +138,7 @@ func (linuxKernel) Modules() ([]string, error) {
 			seen[name] = true
 		}
 	}
-	if data, err := os.ReadFile("/proc/filesystems"); err == nil && strings.Contains(string(data), "\toverlay\n") {
+	if data, err := readFile("/proc/filesystems"); err == nil && strings.Contains(string(data), "\toverlay\n") {
 		seen["overlay"] = true
 	}
 	var out []string
@@ -188,7 +188,7 @@ func (linuxKernel) Sysctl(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

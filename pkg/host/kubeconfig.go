@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -78,7 +77,7 @@ func parseKubeconfig(data []byte, file string) (cluster, error) {
 		if len(inline) > 0 || name == "" {
 			return inline
 		}
-		content, errRead := os.ReadFile(beside(name, file))
+		content, errRead := readFile(beside(name, file))
 		err = errors.Join(err, errRead)
 		return content
 	}

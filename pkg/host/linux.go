@@ -8,12 +8,12 @@ import "path/filepath"
 // ends in a slash allows everything below it, another one exactly itself.
 func Linux(allow []string) (Machine, error) {
 	files := newFiles(allow)
-	commands := linuxCommands{}
+	commands := newCommands()
 	procs, err := newProcs("/proc")
 	if err != nil {
 		return Machine{}, err
 	}
-	units := &linuxUnits{}
+	units := &linuxUnits{programs: commands.names}
 	cri := linuxCRI{}
 	clock, err := newClock()
 	if err != nil {

@@ -20,8 +20,8 @@ var madeByRuntime = regexp.MustCompile(`^(?:(?:cni-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-
 // of the host's network: that one needs no name. The kind of namespace is in the directory's name:
 // netns, ipcns, utsns, userns, pidns.
 func removeNamespaces(procs linuxProcs, dir string) error {
-	entries, err := os.ReadDir(dir)
-	if gone(err) {
+	names, err := list(dir)
+	if errors.Is(err, ErrNotExist) {
 		return nil
 	}
 	if err != nil {
@@ -33,11 +33,11 @@ func removeNamespaces(procs linuxProcs, dir string) error {
 		return err
 	}
 	var errs []error
-	for _, e := range entries {
-		if !madeByRuntime.MatchString(e.Name()) {
+	for _, name := range names {
+		if !madeByRuntime.MatchString(name) {
 			continue
 		}
-		file := filepath.Join(dir, e.Name())
+		file := filepath.Join(dir, name)
 		var st unix.Stat_t
 		if err := unix.Stat(file, &st); err != nil || used[st.Ino] {
 			continue

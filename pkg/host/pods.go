@@ -26,7 +26,7 @@ type linuxPods struct {
 }
 
 func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
-	namespace, err := p.procs.ownNamespace()
+	here, err := p.procs.here()
 	if err != nil {
 		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}
@@ -35,27 +35,24 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 	err = p.each(func(pid int, ofPod func() bool) {
 		exe, _ := p.procs.exe(pid)
 		inPod := ofPod()
-		if !inPod && !monitorProgram(exe) {
+		// A monitor may stand in any group, but it is the machine's: those of users, of rootless podman or containerd, watch nothing
+		// of Kubernetes, and a cluster inside a container has its own.
+		monitor := monitorProgram(exe) && p.procs.ofHost(pid, here)
+		if !inPod && !monitor {
 			return
 		}
 		// Only of monitors the command line matters. What else a pod runs may wait in the kernel, and who reads the memory of
 		// such a process may wait with it.
 		tell := p.procs.outline
-		if monitorProgram(exe) {
+		if monitor {
 			tell = p.procs.describe
 		}
 		proc, err := tell(pid, exe, booted)
 		if err != nil {
 			return // it ended meanwhile
 		}
-		if !inPod {
-			// A monitor may stand in any group, but it is the host's: a cluster inside a container has its own.
-			if !p.monitors(proc) {
-				return
-			}
-			if ns, err := p.procs.pidNamespace(pid); err != nil || ns != namespace {
-				return
-			}
+		if !inPod && !p.monitors(proc) {
+			return
 		}
 		if !p.procs.ended(pid) {
 			out = append(out, proc)
@@ -117,7 +114,7 @@ func (p linuxPods) dockerMonitor(proc v1alpha1.Process) bool {
 	if !strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim") || argument(proc.Argv, "-namespace") != "moby" {
 		return false
 	}
-	data, err := linuxFiles{}.Read(p.procs.path(proc.PID, "cwd/config.json"), maxSpec)
+	data, err := readBelow(p.procs.path(proc.PID, "cwd"), "config.json", maxSpec)
 	if err != nil {
 		return false
 	}
@@ -233,11 +230,16 @@ func describeProcesses(list []v1alpha1.Process) string {
 }
 
 // Attaching looks for plugins in the usual places. What a pod runs from such a directory, as those that install plugins do, is none.
+// Nor is what another user runs from there: a runtime is root's.
 func (p linuxPods) Attaching(context.Context) (bool, error) {
+	here, err := p.procs.here()
+	if err != nil {
+		return false, fmt.Errorf("looking for network plugins: %w", err)
+	}
 	found := false
-	err := p.each(func(pid int, ofPod func() bool) {
+	err = p.each(func(pid int, ofPod func() bool) {
 		exe, err := p.procs.exe(pid)
-		found = found || err == nil && slices.Contains(p.cni.path, filepath.Dir(exe)) && !p.procs.ended(pid) && !ofPod()
+		found = found || err == nil && slices.Contains(p.cni.path, filepath.Dir(exe)) && !p.procs.ended(pid) && !ofPod() && p.procs.ofHost(pid, here)
 	})
 	if err != nil {
 		return false, fmt.Errorf("looking for network plugins: %w", err)

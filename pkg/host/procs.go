@@ -36,41 +36,22 @@ func newProcs(root string) (linuxProcs, error) {
 // Ticks of /proc/PID/stat are a hundredth of a second on every architecture that Linux runs containers on.
 const ticksPerSecond = 100
 
-// Find leaves out what ends meanwhile, and what runs in containers: a daemon in there serves no kubelet of this machine.
+// Find leaves out what ends meanwhile, and whatever isn't the machine's own.
 func (p linuxProcs) Find(names ...string) ([]v1alpha1.Process, error) {
-	pids, err := p.pids()
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := p.ownNamespace()
-	if err != nil {
-		return nil, err
-	}
-	booted := p.booted()
-	var out []v1alpha1.Process
-	for _, pid := range pids {
-		exe, err := p.exe(pid)
-		if err != nil || !slices.Contains(names, filepath.Base(exe)) || p.ended(pid) {
-			continue
-		}
-		if ns, err := p.pidNamespace(pid); err != nil || ns != namespace {
-			continue
-		}
-		proc, err := p.describe(pid, exe, booted)
-		if err != nil {
-			continue
-		}
-		out = append(out, proc)
-	}
-	return out, nil
+	return p.own(func(exe string) bool { return slices.Contains(names, filepath.Base(exe)) })
 }
 
 func (p linuxProcs) OfRoot() ([]v1alpha1.Process, error) {
+	return p.own(func(string) bool { return true })
+}
+
+// own describes the machine's own processes whose program is wanted; a kernel thread has none.
+func (p linuxProcs) own(wanted func(exe string) bool) ([]v1alpha1.Process, error) {
 	pids, err := p.pids()
 	if err != nil {
 		return nil, err
 	}
-	namespace, err := p.ownNamespace()
+	here, err := p.here()
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +59,7 @@ func (p linuxProcs) OfRoot() ([]v1alpha1.Process, error) {
 	var out []v1alpha1.Process
 	for _, pid := range pids {
 		exe, err := p.exe(pid)
-		if err != nil || !p.ofRoot(pid) || p.ended(pid) {
-			continue // a kernel thread has no program
-		}
-		if ns, err := p.pidNamespace(pid); err != nil || ns != namespace {
+		if err != nil || !wanted(exe) || p.ended(pid) || !p.ofHost(pid, here) {
 			continue
 		}
 		if proc, err := p.describe(pid, exe, booted); err == nil {
@@ -89,17 +67,6 @@ func (p linuxProcs) OfRoot() ([]v1alpha1.Process, error) {
 		}
 	}
 	return out, nil
-}
-
-// ofRoot goes by the effective user. The owner of a directory in /proc says less: a process that hides its memory seems to be
-// root's.
-func (p linuxProcs) ofRoot(pid int) bool {
-	x, err := p.fs.Proc(pid)
-	if err != nil {
-		return false
-	}
-	status, err := x.NewStatus()
-	return err == nil && status.UIDs[1] == 0
 }
 
 func (p linuxProcs) pids() ([]int, error) {
@@ -115,7 +82,8 @@ func (p linuxProcs) pids() ([]int, error) {
 	return out, nil
 }
 
-// exe is the path of the executable as the process sees it; an upgrade that replaced the file doesn't hide it.
+// exe is the path of the executable as the process sees it; an upgrade that replaced the file doesn't hide it. Whoever starts a
+// program chooses that path: it tells nothing of a process that isn't known to be root's.
 func (p linuxProcs) exe(pid int) (string, error) {
 	exe, err := os.Readlink(p.path(pid, "exe"))
 	return strings.TrimSuffix(exe, " (deleted)"), err
@@ -237,13 +205,4 @@ func (p linuxProcs) ended(pid int) bool {
 		return gone(err) || errors.Is(err, unix.ESRCH)
 	}
 	return stat.State == "Z" || stat.State == "X"
-}
-
-func (p linuxProcs) pidNamespace(pid int) (string, error) {
-	return os.Readlink(p.path(pid, "ns/pid"))
-}
-
-// ownNamespace is the host's: this program enters it before it does anything.
-func (p linuxProcs) ownNamespace() (string, error) {
-	return os.Readlink(filepath.Join(p.root, "self/ns/pid"))
 }

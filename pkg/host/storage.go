@@ -103,7 +103,7 @@ func storedImage(store string, ref imageref.Ref) (*StoredImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := os.ReadFile(bigData(store, image.ID, "manifest"))
+	manifest, err := readFile(bigData(store, image.ID, "manifest"))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func storedImage(store string, ref imageref.Ref) (*StoredImage, error) {
 	if err := json.Unmarshal(manifest, &doc); err != nil || doc.Config == nil {
 		return nil, errors.New("its manifest is of an old kind that has no configuration")
 	}
-	config, err := os.ReadFile(bigData(store, image.ID, doc.Config.Digest))
+	config, err := readFile(bigData(store, image.ID, doc.Config.Digest))
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func storageLayers(store, top string) ([]storageLayer, error) {
 }
 
 func readJSON(path string, into any) error {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNotExist
 	}

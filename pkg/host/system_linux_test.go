@@ -78,7 +78,7 @@ func TestEndedProcess(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
-	c := linuxCommands{}
+	c := linuxCommands{names: []string{"sh", "sleep", "no-such-program"}}
 	out, err := c.Output(t.Context(), []string{"sh", "-c", "echo $A; echo $HOME; cat"}, []string{"A=b c"})
 	if err != nil || string(out) != "b c\n\n" {
 		t.Errorf("%q %v", out, err)

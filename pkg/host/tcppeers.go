@@ -6,9 +6,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +46,10 @@ func (c linuxClients) TCP(ctx context.Context, pid int, ports []int) ([]v1alpha1
 	if err != nil {
 		return nil, fmt.Errorf("looking for connections: %w", err)
 	}
+	p, err := newPurse(c.procs)
+	if err != nil {
+		return nil, fmt.Errorf("looking for connections: %w", err)
+	}
 	var out []v1alpha1.Client
 	found := map[connection]bool{}
 	for _, pids := range namespaces {
@@ -59,11 +63,11 @@ func (c linuxClients) TCP(ctx context.Context, pid int, ports []int) ([]v1alpha1
 			wanted[x.inode], from[x.inode], found[served[i]] = x.remote.String(), x.local.String(), true
 		}
 		for inode, socket := range wanted {
-			held, err := c.holders(ctx, map[uint64]string{inode: socket}, pids)
+			held, err := c.holders(ctx, p, map[uint64]string{inode: socket}, pids)
 			if err != nil {
 				return out, fmt.Errorf("looking for connections: %w", err)
 			}
-			for _, x := range c.clients(held) {
+			for _, x := range c.clients(ctx, p, held) {
 				x.From = from[inode]
 				out = append(out, x)
 			}
@@ -75,7 +79,7 @@ func (c linuxClients) TCP(ctx context.Context, pid int, ports []int) ([]v1alpha1
 		}
 	}
 	slices.SortFunc(out, compareClients)
-	return out, nil
+	return out, p.error("looking for connections")
 }
 
 // anyTable is the table of the network that processes share, by the first of them that still lives.
@@ -88,12 +92,15 @@ func (c linuxClients) anyTable(pids []int) []connection {
 	return nil
 }
 
+// maxConnections is the table of more connections than a network has, in bytes: half a million.
+const maxConnections = 64 << 20
+
 // established are the TCP connections in a process's network.
 func (c linuxClients) established(pid int) ([]connection, error) {
 	var out []connection
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
-		data, err := os.ReadFile(c.procs.path(pid, name))
-		if gone(err) && name == "net/tcp6" {
+		data, err := read(c.procs.path(pid, name), maxConnections)
+		if errors.Is(err, ErrNotExist) && name == "net/tcp6" {
 			continue // a kernel without IPv6
 		}
 		if err != nil {

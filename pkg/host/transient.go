@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +20,15 @@ import (
 
 // StartTransient waits until the process runs (Type=exec) or says that it is ready (Type=notify).
 func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
+	if len(unit.Argv) == 0 {
+		return fmt.Errorf("starting %s: no command", unit.Name)
+	}
+	if exe := unit.Argv[0]; !slices.Contains(u.programs, filepath.Base(exe)) && !itself(exe) {
+		return fmt.Errorf("starting %s: %s is not among the programs that this program may run", unit.Name, exe)
+	}
+	if _, err := program(unit.Argv[0]); err != nil {
+		return fmt.Errorf("starting %s: %w", unit.Name, err)
+	}
 	if conn, err := u.connect(); err == nil { //nolint:contextcheck // the connection outlives the call
 		// A transient unit of that name that failed earlier keeps the name until it is reset.
 		_ = conn.ResetFailedUnitContext(ctx, unit.Name)
@@ -40,6 +51,16 @@ func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
 		}
 		return conn.StartTransientUnitContext(ctx, unit.Name, "fail", properties, done)
 	})
+}
+
+// itself reports whether a path leads to this program, wherever its directory was moved to.
+func itself(path string) bool {
+	running, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(running, there)
 }
 
 // memory holds data in a file that has no name and no place on a disk.

@@ -81,27 +81,29 @@ const (
 )
 
 func (p linuxPods) Uninterruptible(ctx context.Context) ([]v1alpha1.UninterruptibleProcess, error) {
-	init, err := p.procs.cgroups(1)
+	here, err := p.procs.here()
 	if err != nil {
 		return nil, fmt.Errorf("looking for pods' processes that wait: %w", err)
 	}
 	waits := map[int][]wait{}
 	found := map[int]v1alpha1.UninterruptibleProcess{}
+	// Whose process it is comes first: another user's may have tens of thousands of threads.
 	err = p.each(func(pid int, ofPod func() bool) {
-		list := p.procs.waiting(pid)
-		if len(list) == 0 {
-			return
-		}
-		x := v1alpha1.UninterruptibleProcess{PID: pid, Program: list[0].program}
+		x := v1alpha1.UninterruptibleProcess{PID: pid}
 		if ofPod() {
 			groups, err := p.procs.cgroups(pid)
 			if err != nil {
 				return // it ended meanwhile
 			}
-			x.PodUID, _ = contained(groups, init)
-		} else if exe, err := p.procs.exe(pid); err != nil || !monitorProgram(exe) || !p.waits(pid, exe) {
+			x.PodUID, _ = contained(groups, here.init)
+		} else if exe, err := p.procs.exe(pid); err != nil || !monitorProgram(exe) || !p.procs.ofHost(pid, here) || !p.waits(pid, exe) {
 			return
 		}
+		list := p.procs.waiting(pid)
+		if len(list) == 0 {
+			return
+		}
+		x.Program = list[0].program
 		waits[pid], found[pid] = list, x
 	})
 	for look := 1; look < looks && len(waits) > 0 && err == nil; look++ {

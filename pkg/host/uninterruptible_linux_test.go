@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,10 @@ type fakeProcess struct {
 	// states are those of its threads, the first thread's first.
 	states string
 	argv   []string
+	// uids are its user IDs, four of root's where there are none; space is its user namespace and view its mount namespace where
+	// these aren't the machine's.
+	uids        []int
+	space, view string
 }
 
 // waits reports whether a thread is in state D.
@@ -49,11 +54,21 @@ func proc(t *testing.T, list ...fakeProcess) string {
 			t.Fatal(err)
 		}
 	}
-	link(filepath.Join(root, "self/ns/pid"), "pid:[1]")
+	for kind, name := range map[string]string{"pid": "pid:[1]", "user": "user:[1]", "mnt": "mnt:[1]"} {
+		link(filepath.Join(root, "self/ns", kind), name)
+	}
 	write(filepath.Join(root, "1/cgroup"), "0::/init.scope\n")
 	for _, p := range list {
 		dir := filepath.Join(root, strconv.Itoa(p.pid))
 		link(filepath.Join(dir, "ns/pid"), "pid:[1]")
+		for kind, name := range map[string]string{"user": p.space, "mnt": p.view} {
+			if name == "" {
+				name = kind + ":[1]"
+			}
+			link(filepath.Join(dir, "ns", kind), name)
+		}
+		uids := append(slices.Clone(p.uids), 0, 0, 0, 0)
+		write(filepath.Join(dir, "status"), fmt.Sprintf("Name:\t%s\nUid:\t%d\t%d\t%d\t%d\n", p.program, uids[0], uids[1], uids[2], uids[3]))
 		link(filepath.Join(dir, "exe"), p.exe)
 		if p.cwd != "" {
 			link(filepath.Join(dir, "cwd"), p.cwd)

@@ -27,6 +27,8 @@ type linuxUnits struct {
 	// beat is when PID 1 was told last that this process works, and limit until when it believes that.
 	beat  time.Time
 	limit time.Duration
+	// programs are the names of what may be started as a unit, beside this program.
+	programs []string
 }
 
 func (u *linuxUnits) connect() (*dbus.Conn, error) {

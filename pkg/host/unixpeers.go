@@ -50,10 +50,14 @@ func (c linuxClients) Unix(ctx context.Context, paths []string) ([]v1alpha1.Clie
 	if err != nil {
 		return nil, fmt.Errorf("looking for connections: %w", err)
 	}
+	p, err := newPurse(c.procs)
+	if err != nil {
+		return nil, fmt.Errorf("looking for connections: %w", err)
+	}
 	peers, err := c.peers(ctx, namespaces, bound)
 	found := map[holder]int{}
 	for ns, wanted := range peers {
-		held, failed := c.holders(ctx, wanted, namespaces[ns])
+		held, failed := c.holders(ctx, p, wanted, namespaces[ns])
 		err = errors.Join(err, failed)
 		for h, n := range held {
 			found[h] += n
@@ -62,7 +66,7 @@ func (c linuxClients) Unix(ctx context.Context, paths []string) ([]v1alpha1.Clie
 	if err != nil {
 		err = fmt.Errorf("looking for connections: %w", err)
 	}
-	return c.clients(found), err
+	return c.clients(ctx, p, found), errors.Join(err, p.error("looking for connections"))
 }
 
 // peers returns the inodes of the clients' ends, with the socket they are connected to, by namespace.

@@ -125,7 +125,7 @@ func (c storageContainer) ofPod() bool {
 func storageContainers(store string) []storageContainer {
 	var out []storageContainer
 	for _, name := range []string{"containers.json", "volatile-containers.json"} {
-		data, err := os.ReadFile(filepath.Join(store, "overlay-containers", name))
+		data, err := readFile(filepath.Join(store, "overlay-containers", name))
 		if err != nil {
 			continue
 		}
@@ -147,21 +147,21 @@ func dockerMount(point string) bool {
 		return false
 	}
 	owners := filepath.Join(m[1], "image", m[2], "layerdb", "mounts")
-	entries, err := os.ReadDir(owners)
+	ids, err := list(owners)
 	if err != nil {
 		return false
 	}
-	for _, e := range entries {
-		id, err := os.ReadFile(filepath.Join(owners, e.Name(), "mount-id"))
+	for _, owner := range ids {
+		id, err := readFile(filepath.Join(owners, owner, "mount-id"))
 		if err == nil && strings.TrimSpace(string(id)) == m[3] {
-			return dockerPod(m[1], e.Name())
+			return dockerPod(m[1], owner)
 		}
 	}
 	return false
 }
 
 func dockerPod(root, id string) bool {
-	data, err := os.ReadFile(filepath.Join(root, "containers", id, "config.v2.json"))
+	data, err := readFile(filepath.Join(root, "containers", id, "config.v2.json"))
 	if err != nil {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 const (
@@ -233,7 +234,7 @@ func (s *stager) blame(ctx context.Context, err error) error {
 		return err
 	}
 	if log := s.m.Units.Log(context.WithoutCancel(ctx), unitName(s.plan.Run), logLines); log != "" {
-		err = fmt.Errorf("%w; its last words:\n%s", err, log)
+		err = fmt.Errorf("%w; its last log lines:\n%s", err, redact.Text(log))
 	}
 	return err
 }

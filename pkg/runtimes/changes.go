@@ -28,11 +28,13 @@ func (c *changes) own(name, why string, mode uint32, content []v1alpha1.Segment)
 			return false
 		}
 	}
-	c.files = append(c.files, v1alpha1.FileState{Path: name, Type: v1alpha1.Regular, Mode: mode, Content: content, Why: why})
+	state := v1alpha1.FileState{Path: name, Type: v1alpha1.Regular, Mode: mode, Content: content, Why: why}
+	c.keepSecret(&state)
+	c.files = append(c.files, state)
 	return true
 }
 
-// edited adds a foreign file with spliced content; mode, owner and attributes stay.
+// edited adds a foreign file with spliced content; mode, owner and attributes stay, unless a secret of another file comes in.
 func (c *changes) edited(name, why string, d *edit.Draft) {
 	if !d.Changed() {
 		return
@@ -41,6 +43,7 @@ func (c *changes) edited(name, why string, d *edit.Draft) {
 	if old, ok := c.f.File(name); ok && old.Type == v1alpha1.Regular {
 		state.Mode, state.UID, state.GID, state.Xattrs = old.Mode, old.UID, old.GID, old.Xattrs
 	}
+	c.keepSecret(&state)
 	c.files = append(c.files, state)
 }
 

@@ -94,7 +94,7 @@ func (c *changes) proxyDropIn(unit string, s v1alpha1.Settings) {
 		}
 		return
 	}
-	content, mode := text("# Written by kubectl runtime: the proxies of the runtime that "+unit+" replaces.\n[Service]\n"), uint32(0o644)
+	content := text("# Written by kubectl runtime: the proxies of the runtime that " + unit + " replaces.\n[Service]\n")
 	for _, v := range s.Proxy {
 		if v.Content == nil {
 			c.note(at(warning(NotCarried, "add it to a drop-in of "+unit, "%s can't be carried to %s: its value is written in a way that can't be copied", v.Name, unit), v.Source, 0))
@@ -102,15 +102,12 @@ func (c *changes) proxyDropIn(unit string, s v1alpha1.Settings) {
 		}
 		content = append(content, v1alpha1.Segment{Text: `Environment="` + v.Name + "="})
 		for _, piece := range v.Content {
-			if piece.From != "" {
-				mode = 0o600
-			}
 			piece.Text = strings.ReplaceAll(piece.Text, "%", "%%")
 			content = append(content, piece)
 		}
 		content = append(content, v1alpha1.Segment{Text: "\"\n"})
 	}
-	c.own(path.Join(DropInDir(unit), OwnDropIn), "proxies for "+unit, mode, joined(content))
+	c.own(path.Join(DropInDir(unit), OwnDropIn), "proxies for "+unit, 0o644, joined(content))
 	c.note(fixable(Proxies, "the proxies of the runtime that is left are written for %s", unit))
 }
 

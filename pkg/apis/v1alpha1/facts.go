@@ -147,6 +147,8 @@ type BlockedSocket struct {
 type Binary struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
+	// Untrusted is the file or directory on the way to it that others than root may write: it was not run.
+	Untrusted string `json:"untrusted,omitempty"`
 }
 
 // Process is a running process.

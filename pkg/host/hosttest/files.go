@@ -6,7 +6,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
-// File is a file to lay out. Type is Regular unless it says otherwise; Mode 0 means 0644, or 0755 for a directory.
+// File is a file to lay out. Type is Regular unless it says otherwise (Other is a pipe or a device); Mode 0 means 0644, or 0755 for a directory.
 type File struct {
 	Path, Content, Target string
 	Type                  v1alpha1.FileType

@@ -34,6 +34,9 @@ func (f files) Lstat(p string) (v1alpha1.File, error) {
 		return v1alpha1.File{}, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return v1alpha1.File{}, err
+	}
 	at, err := f.p.n.fs.locate(p)
 	if err != nil {
 		return v1alpha1.File{}, fmt.Errorf("%s: %w", p, err)
@@ -57,6 +60,9 @@ func (f files) Read(p string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return nil, err
+	}
 	i, _, err := f.p.n.fs.follow(p)
 	switch {
 	case err != nil:
@@ -75,6 +81,9 @@ func (f files) ReadDir(p string) ([]string, error) {
 		return nil, err
 	}
 	defer leave()
+	if err := f.p.n.hangs(p); err != nil {
+		return nil, err
+	}
 	i, at, err := f.p.n.fs.follow(p)
 	if err != nil {
 		return nil, err
@@ -118,13 +127,14 @@ func (n *Node) Mount(path string, readOnly bool) {
 	n.mounts = append(n.mounts, v1alpha1.Mount{Path: path, ReadOnly: readOnly})
 }
 
-// allowed are the paths that the agent may write on a real node.
-var allowed = []string{
-	"/var/lib/kubectl-runtime/", "/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",
-	"/etc/crictl.yaml", "/etc/modules-load.d/", "/etc/sysctl.d/", "/etc/default/kubelet", "/etc/sysconfig/kubelet",
-	"/etc/kubernetes/", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env",
-	"/var/lib/kubelet/.kubectl-runtime-reserve",
-}
+// allowed are the paths that the agent may write on a real node, whose kubelet may be configured anywhere in /etc/kubernetes.
+var allowed = func() []string {
+	out := []string{"/etc/kubernetes/"}
+	for _, r := range v1alpha1.WritablePaths() {
+		out = append(out, r.What)
+	}
+	return out
+}()
 
 func writable(p string) error {
 	if !path.IsAbs(p) || path.Clean(p) != p {

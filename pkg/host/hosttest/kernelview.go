@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,10 +148,15 @@ func (v commands) Output(_ context.Context, argv, env []string) ([]byte, error) 
 		return nil, fmt.Errorf("there is nothing to execute")
 	}
 	program := v.p.n.find(argv[0])
+	refused := v.p.n.runnable(argv[0])
 	leave()
 	switch {
 	case program == nil:
 		return nil, fmt.Errorf("exec: %q: executable file not found", argv[0])
+	case refused != nil:
+		return nil, refused
+	case !slices.ContainsFunc(v1alpha1.Programs(), func(r v1alpha1.Right) bool { return r.What == path.Base(argv[0]) }):
+		return nil, fmt.Errorf("running %s: not among the programs that this program may run", argv[0])
 	case program.Output != nil:
 		out, err := program.Output(argv, env)
 		return []byte(out), err

@@ -50,6 +50,9 @@ type Node struct {
 	immutable map[string]bool
 	mountMade map[string]bool
 	frozen    string
+	// hanging are paths that never answer, waits is how often somebody waited for one.
+	hanging map[string]bool
+	waits   int
 
 	modules map[string]bool
 	sysctls map[string]string
@@ -90,6 +93,7 @@ func New(options ...Option) *Node {
 
 		immutable: map[string]bool{},
 		mountMade: map[string]bool{},
+		hanging:   map[string]bool{},
 	}
 	n.cond = sync.NewCond(&n.mu)
 	for _, o := range options {

@@ -166,6 +166,11 @@ func (v procs) Find(names ...string) ([]v1alpha1.Process, error) {
 	}
 	defer leave()
 	var out []v1alpha1.Process
+	for _, p := range v.p.n.others {
+		if slices.Contains(names, path.Base(p.Exe)) {
+			out = append(out, p)
+		}
+	}
 	for _, p := range v.p.n.procs() {
 		if p.program != nil && slices.Contains(names, path.Base(p.program.Path)) {
 			out = append(out, v1alpha1.Process{PID: p.pid, Exe: p.program.Path, Argv: slices.Clone(p.argv), Started: p.started, Unit: p.unit})
@@ -200,6 +205,11 @@ func (v procs) Runs(pid int, path string) (bool, error) {
 			return v.p.n.find(path) == p.program, nil
 		}
 	}
+	for _, p := range v.p.n.others {
+		if p.PID == pid {
+			return v.p.n.find(path) != nil && p.Exe == path, nil
+		}
+	}
 	return false, fmt.Errorf("process %d: no such process", pid)
 }
 
@@ -213,6 +223,9 @@ func (v procs) Environ(pid int) ([]string, error) {
 		if p.pid == pid {
 			return slices.Clone(p.env), nil
 		}
+	}
+	if slices.ContainsFunc(v.p.n.others, func(p v1alpha1.Process) bool { return p.PID == pid }) {
+		return nil, nil
 	}
 	return nil, fmt.Errorf("process %d: no such process", pid)
 }

@@ -3,6 +3,7 @@ package hosttest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -155,6 +156,10 @@ func (v units) StartTransient(ctx context.Context, t host.Transient) error {
 		}
 		if !strings.HasSuffix(t.Name, ".service") {
 			return fmt.Errorf("%s is no service", t.Name)
+		}
+		var untrusted *host.UntrustedError
+		if err := m.n.runnable(t.Argv[0]); errors.As(err, &untrusted) {
+			return fmt.Errorf("starting %s: %w", t.Name, err)
 		}
 		d := &definition{name: t.Name, options: map[string][]string{}, links: map[string][]string{}}
 		if t.RestartOnFailure {

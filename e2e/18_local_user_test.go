@@ -1,0 +1,137 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
+)
+
+// strangersHome is where the local user lives: /tmp of a node may not be run from.
+const strangersHome = "/home/e2e-stranger"
+
+// strangerScript starts, as a user without any rights, all that can be taken for a part of the node, again and again: daemons, a
+// kubelet, monitors, with specifications that never end where they stand, and units of the user's that can't be read.
+const strangerScript = `
+home=` + strangersHome + `
+mkdir -p $home/pipe $home/endless $home/.config/systemd/user/x.service.d
+for name in containerd crio dockerd cri-dockerd kubelet containerd-shim-runc-v2 conmon; do
+  cp $home/stranger $home/$name
+done
+mkfifo $home/pipe/config.json $home/.config/systemd/user/pipe.service
+ln -s /dev/zero $home/endless/config.json
+ln -s /dev/zero $home/.config/systemd/user/zero.service
+chown -R 65534:65534 $home
+start() { # a directory, then the command
+  setsid -f setpriv --reuid 65534 --regid 65534 --clear-groups bash -c 'cd "$0" && while :; do "$@"; sleep 0.1; done' "$@" >/dev/null 2>&1 </dev/null
+}
+for name in containerd crio dockerd cri-dockerd kubelet; do
+  start $home $home/$name
+done
+start $home/pipe $home/containerd-shim-runc-v2 -namespace moby -id 1
+start $home/endless $home/containerd-shim-runc-v2 -namespace moby -id 2
+start $home $home/containerd-shim-runc-v2 -namespace k8s.io -id 3 -address /run/containerd/containerd.sock
+start $home $home/conmon -b /run/containers/storage/overlay-containers/1/userdata --exit-dir /var/run/crio/exits
+for _ in $(seq 50); do
+  [ "$(pgrep -c -u 65534 -f ^$home/)" -lt 9 ] || exit 0
+  sleep 0.2
+done
+echo "the strangers don't run" >&2
+exit 1
+`
+
+// strangerEnd ends them, and nobody else.
+const strangerEnd = `
+for _ in 1 2 3; do
+  pkill -KILL -u 65534 -f ` + strangersHome + ` || true
+  sleep 0.2
+done
+rm -rf ` + strangersHome
+
+// strangers starts them on a node until the test ends.
+func strangers(t *testing.T, n *bed.Node) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "stranger")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./stranger")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the stranger: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Undo(t, strangerEnd)
+	if _, err := n.RunIn(t.Context(), data, fmt.Sprintf("mkdir -p %[1]s && cat >%[1]s/stranger && chmod 755 %[1]s/stranger", strangersHome)); err != nil {
+		t.Fatal(err)
+	}
+	n.Sh(t, strangerScript)
+}
+
+// noMark fails the test where one of the strangers' programs was run by root.
+func noMark(t *testing.T, n *bed.Node, during string) {
+	t.Helper()
+	out, err := n.Run(context.WithoutCancel(t.Context()), "grep -H . "+strangersHome+"/*.ran-as-root 2>/dev/null || true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if marks := strings.TrimSpace(string(out)); marks != "" {
+		t.Errorf("%s: root ran a local user's program:\n%s", during, marks)
+	}
+}
+
+// TestLocalUser: a user of the node who calls his programs what the node's own are called gains nothing by it, and holds nothing up.
+func TestLocalUser(t *testing.T) {
+	const slower = 5 * time.Second
+	b := bed.Open(t)
+	n := b.Pool(t).Worker(t)
+	before := n.Photo(t)
+	thereAndBack := func(what string) (there, back time.Duration) {
+		start := time.Now()
+		b.Expect(t, 0, patience, switchArgs(n)...)
+		there = time.Since(start)
+		noMark(t, n, what+", switch")
+		n.On(t, target, time.Minute)
+		start = time.Now()
+		b.Expect(t, 0, patience, rollbackArgs(n)...)
+		back = time.Since(start)
+		noMark(t, n, what+", rollback")
+		n.On(t, bed.Home, time.Minute)
+		return there, back
+	}
+	there, back := thereAndBack("undisturbed")
+
+	strangers(t, n)
+	for _, args := range [][]string{
+		{"status", "--deep", n.Name},
+		{"check", n.Name, "--to", target, "--fail-on", "never"},
+	} {
+		s := b.Expect(t, 0, patience, args...)
+		noMark(t, n, s.String())
+		if strings.Contains(s.Output(), strangersHome) {
+			t.Errorf("%s tells a local user's process as one of the node's:\n%s", s, s.Output())
+		}
+	}
+	thereNow, backNow := thereAndBack("beside strangers")
+	t.Logf("switch: %v undisturbed, %v beside strangers; rollback: %v and %v", there, thereNow, back, backNow)
+	if thereNow > there+slower {
+		t.Errorf("a switch took %v and takes %v beside a local user's processes", there, thereNow)
+	}
+	if backNow > back+slower {
+		t.Errorf("a rollback took %v and takes %v beside a local user's processes", back, backNow)
+	}
+	// They live: rootless containers are no pods of this node.
+	if left := n.Sh(t, "pgrep -c -u 65534 -f ^"+strangersHome+"/ || true"); left < "1" {
+		t.Errorf("of the local user's processes %q are left", left)
+	}
+	n.Sh(t, strangerEnd)
+	unchanged(t, b, n, before)
+}
