@@ -44,7 +44,7 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(entries, foreign(d.Entries)) {
+		if !slices.Equal(entries, v1alpha1.Foreign(d.Entries)) {
 			differs("the files in %s are others", d.Path)
 		}
 	}
@@ -109,17 +109,5 @@ func (a *Agent) listing(path string) ([]string, error) {
 	if err != nil && !errors.Is(err, host.ErrNotExist) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return foreign(entries), nil
-}
-
-// foreign leaves out what is ours while a run is open: nobody's plan may depend on it.
-func foreign(entries []string) []string {
-	var out []string
-	for _, e := range entries {
-		if e == dropInName || strings.HasPrefix(e, unitPrefix) || strings.HasPrefix(e, "."+unitPrefix) || strings.HasPrefix(e, ".kubectl-runtime") {
-			continue
-		}
-		out = append(out, e)
-	}
-	return out
+	return v1alpha1.Foreign(entries), nil
 }

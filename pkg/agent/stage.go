@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 // patience is how long a verb waits for another process of ours to finish what it does.
@@ -114,7 +115,7 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 			return fmt.Errorf("the plan's photographs don't agree about the unit %s", u.Name)
 		}
 	}
-	return nil
+	return runtimes.Vet(p)
 }
 
 // RunStage is the unit "run stage RUN". It reads the wanted images, a JSON list, from stdin.

@@ -70,8 +70,8 @@ func (p *program) command() *cobra.Command {
 			Flags of kubectl, such as --context, stand behind the plugin's name: kubectl refuses them before it.`),
 	}
 	root.SetIn(p.Streams.In)
-	root.SetOut(p.Streams.Out)
-	root.SetErr(p.Streams.ErrOut)
+	root.SetOut(ui.Printable(p.Streams.Out))
+	root.SetErr(ui.Printable(p.Streams.ErrOut))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee '%s --help' for usage", err, cmd.CommandPath())
 	})

@@ -253,5 +253,5 @@ func (s *session) printPlans() error {
 	if s.o.format == "" || len(s.plans) == 0 {
 		return nil
 	}
-	return writePlans(s.ui.Out(), s.o.format, s.plans)
+	return writePlans(s.ui.Documents(), s.o.format, s.plans)
 }
