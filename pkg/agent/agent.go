@@ -59,6 +59,7 @@ func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Respon
 	if err != nil {
 		resp.Error, resp.Code = err.Error(), code(err)
 	}
+	a.seal(&resp)
 	return resp
 }
 

@@ -27,11 +27,15 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 	var changes []string
 	differs := func(format string, args ...any) { changes = append(changes, fmt.Sprintf(format, args...)) }
 	set := p.ReadSet
+	sealer, err := a.journal().Sealer()
+	if err != nil {
+		return err
+	}
 	if boot := a.Machine.Clock.Boot(); set.Boot != "" && set.Boot != boot {
 		differs("it was rebooted")
 	}
 	for _, f := range set.Files {
-		is, err := a.sameFile(f)
+		is, err := a.sameFile(sealer, f)
 		if err != nil {
 			return err
 		}
@@ -74,7 +78,7 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 }
 
 // sameFile says in what a file differs from its digest, in words; empty: in nothing.
-func (a *Agent) sameFile(want v1alpha1.FileDigest) (string, error) {
+func (a *Agent) sameFile(s *journal.Sealer, want v1alpha1.FileDigest) (string, error) {
 	f, err := a.Machine.Files.Lstat(want.Path)
 	if err != nil {
 		return "", fmt.Errorf("looking at %s: %w", want.Path, err)
@@ -96,7 +100,7 @@ func (a *Agent) sameFile(want v1alpha1.FileDigest) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", want.Path, err)
 		}
-		if journal.Digest(data) != want.SHA256 {
+		if !s.Matches(want.SHA256, data) {
 			return "has another content", nil
 		}
 	}

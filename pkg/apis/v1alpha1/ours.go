@@ -2,6 +2,10 @@ package v1alpha1
 
 import "strings"
 
+// Sealed begins the digest of a content as it leaves a node: an HMAC, with a key that stays there, of the content's sha256. Digests that
+// don't begin so are the sha256 itself: those in the node's own records, and in documents of programs that sealed none.
+const Sealed = "hmac-sha256:"
+
 // EarlyDropIn is the base name of the drop-ins that hold a unit back while a run is open and its files aren't settled.
 const EarlyDropIn = "00-kubectl-runtime-early.conf"
 
