@@ -98,7 +98,7 @@ type request struct {
 func requests(r v1alpha1.Run, newest bool) []request {
 	annotations := map[string]string{}
 	if newest {
-		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: r.Reason}
+		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: v1alpha1.FirstLine(r.Reason)}
 		text, err := json.Marshal(last)
 		if err != nil {
 			text = nil // it has no value that could fail
