@@ -111,6 +111,29 @@ func (p *program) clients(u *ui.UI) (kubernetes.Interface, *rest.Config, error) 
 	return client, config, nil
 }
 
+// where names the cluster that nodes are of, as a kubeconfig names it: nodes of one name are in many.
+func (p *program) where(config *rest.Config) string {
+	raw, err := p.config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return "the cluster at " + config.Host
+	}
+	name := raw.CurrentContext
+	if p.config.Context != nil && *p.config.Context != "" {
+		name = *p.config.Context
+	}
+	cluster := ""
+	if context := raw.Contexts[name]; context != nil {
+		cluster = context.Cluster
+	}
+	if p.config.ClusterName != nil && *p.config.ClusterName != "" {
+		cluster = *p.config.ClusterName
+	}
+	if name == "" || cluster == "" {
+		return "the cluster at " + config.Host
+	}
+	return fmt.Sprintf("cluster %s at %s, context %s", cluster, config.Host, name)
+}
+
 // namespace is where the pods on the nodes go.
 func (p *program) namespace() string {
 	if ns := p.config.Namespace; ns != nil && *ns != "" {

@@ -27,6 +27,8 @@ type session struct {
 	engine   *rollout.Engine
 	progress *ui.Progress
 	plans    []*v1alpha1.Plan
+	// where names the cluster.
+	where string
 	// back: nodes go back to what was before.
 	back bool
 	// again is the command, behind the program's name, that looks whether a refused node would go now; NODE in it is
@@ -43,11 +45,14 @@ func (p *program) newSession(ctx context.Context, o *runOptions, again string) (
 	if err != nil {
 		return nil, err
 	}
-	s := &session{p: p, o: o, again: again, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
+	s := &session{p: p, o: o, again: again, where: p.where(config), ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
 	options := o.engine
 	options.Ended = s.ended
 	s.engine = rollout.New(client, config, options, func(e rollout.Event) { s.progress.Event(event(e)) })
 	go s.interrupts(ctx)
+	if o.yes {
+		u.Say("On %s.", s.where) // where it isn't asked, it is said once
+	}
 	return s, nil
 }
 
@@ -161,9 +166,9 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 		// What is blocked is refused by Execute, which says so in its result.
 		return true, nil
 	}
-	question := "Switch " + p.Node() + "?"
+	question := fmt.Sprintf("Switch %s (%s)?", p.Node(), s.where)
 	if s.back {
-		question = "Take " + p.Node() + " back?"
+		question = fmt.Sprintf("Take %s back (%s)?", p.Node(), s.where)
 	}
 	yes, err := s.ui.Confirm(ctx, question)
 	if err != nil {
