@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -29,6 +30,7 @@ type session struct {
 	plans    []*v1alpha1.Plan
 	// where names the cluster.
 	where string
+	named sync.Once
 	// back: nodes go back to what was before.
 	back bool
 	// again is the command, behind the program's name, that looks whether a refused node would go now; NODE in it is
@@ -50,9 +52,6 @@ func (p *program) newSession(ctx context.Context, o *runOptions, again string) (
 	options.Ended = s.ended
 	s.engine = rollout.New(client, config, options, func(e rollout.Event) { s.progress.Event(event(e)) })
 	go s.interrupts(ctx)
-	if o.yes {
-		u.Say("On %s.", s.where) // where it isn't asked, it is said once
-	}
 	return s, nil
 }
 
@@ -162,8 +161,13 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 	if err := s.show(p, !s.o.yes); err != nil {
 		return false, err
 	}
-	if p.Blocked() != nil || s.o.yes {
+	if p.Blocked() != nil {
 		// What is blocked is refused by Execute, which says so in its result.
+		return true, nil
+	}
+	if s.o.yes {
+		// Where it isn't asked, it is said once.
+		s.named.Do(func() { s.ui.Say("Changing nodes of %s.", s.where) })
 		return true, nil
 	}
 	question := fmt.Sprintf("Switch %s (%s)?", p.Node(), s.where)
