@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,10 +180,17 @@ func rights() string {
 		"aren't reported. With `NODE` or `--nodes` come the rights below.", cluster.CheckRights(""))
 	section("status --deep, check NODE, switch --dry-run=server", "Looking on a node needs a pod there.", cluster.GatherRights("kube-system"))
 	section("switch, rollback", "With `-n` the rights on pods are needed in that namespace.", cluster.SwitchRights("kube-system", cluster.DrainOptions{}))
+	section("switch, rollback with --disable-eviction", "Pods are deleted instead of evicted: add this rule to the ClusterRole above, in the place of the one for `pods/eviction`.",
+		without(cluster.SwitchRights("kube-system", cluster.DrainOptions{DisableEviction: true}), cluster.SwitchRights("kube-system", cluster.DrainOptions{})))
 	section("Optional: what pods refer to", "A switch judges the pods of its node as `check` does. With these it looks into their ConfigMaps and volumes too, and sees which\n"+
 		"findings their owners' annotations ignore. Without them it says what it could not read. The status of cluster-autoscaler is among the\n"+
 		"ConfigMaps, and `list` on `machines.cluster.x-k8s.io` tells which Machines are paused.", cluster.JudgeRights())
 	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
 		"or carried over from the old runtime's store.", cluster.SecretRights())
 	return b.String()
+}
+
+// without leaves out rights that are others' too.
+func without(rights, others []cluster.Right) []cluster.Right {
+	return slices.DeleteFunc(rights, func(r cluster.Right) bool { return slices.Contains(others, r) })
 }

@@ -63,6 +63,7 @@ func (a *Agent) Serve(ctx context.Context, req v1alpha1.Request) v1alpha1.Respon
 		resp.Error, resp.Code = err.Error(), code(err)
 	}
 	a.hideAnswer(req, &resp)
+	a.seal(&resp)
 	return resp
 }
 

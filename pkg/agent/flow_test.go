@@ -30,6 +30,12 @@ func must(t testing.TB, n *hosttest.Node, req v1alpha1.Request) v1alpha1.Respons
 	return resp
 }
 
+// gathered are the facts of the node as they leave it.
+func gathered(t testing.TB, n *hosttest.Node) *v1alpha1.Facts {
+	t.Helper()
+	return must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbGather}).Facts
+}
+
 // until watches a run until it has reached one of the phases.
 func until(t testing.TB, n *hosttest.Node, run string, want ...v1alpha1.Phase) v1alpha1.Run {
 	t.Helper()

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/facts"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest/layout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
@@ -29,7 +28,7 @@ func askAnother(n *hosttest.Node, req v1alpha1.Request) v1alpha1.Response {
 	p := n.Process()
 	req.APIVersion, req.Node = v1alpha1.APIVersion, "node-1"
 	a := newAgent(p.Machine())
-	a.Binary, a.Gather = another, facts.Gather
+	a.Binary = another
 	return a.Serve(p.Context(), req)
 }
 
@@ -82,10 +81,7 @@ func TestRollbackOfTheFirstFormat(t *testing.T) {
 		fresh := c.Node.Build()
 		before := fresh.Snapshot(watched...)
 		fresh.PowerOff(nil)
-		f, err := facts.Gather(t.Context(), n.Machine(), "node-1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := gathered(t, n)
 		if len(f.Runs) != 1 || f.Runs[0].Phase != v1alpha1.PhaseConfirmed || f.OpenRun != nil {
 			t.Fatalf("runs %+v, open %+v", f.Runs, f.OpenRun)
 		}
@@ -117,6 +113,7 @@ func TestRollbackOfTheFirstFormat(t *testing.T) {
 func TestOpenRunOfAnother(t *testing.T) {
 	check := func(t *testing.T, n *hosttest.Node, phase v1alpha1.Phase) {
 		t.Helper()
+		gathered(t, n) // once, as it makes the key that digests are sealed with
 		before := n.Snapshot("/etc", "/var/lib/kubelet", journal.Dir)
 		for _, verb := range []v1alpha1.Verb{v1alpha1.VerbApply, v1alpha1.VerbConfirm, v1alpha1.VerbRollback, v1alpha1.VerbDiscard, v1alpha1.VerbWatch} {
 			resp := askAnother(n, v1alpha1.Request{Verb: verb, Run: runID, Restore: v1alpha1.APIRestore{Uncordon: true}})
@@ -230,19 +227,12 @@ func TestFinishKeepsTheWayBack(t *testing.T) {
 		defer n.PowerOff(nil)
 		before := n.Snapshot(watched...)
 		script(t, n, p, confirms)
-		gathered := func() *v1alpha1.Facts {
-			f, err := facts.Gather(t.Context(), n.Machine(), "node-1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return f
-		}
 		inverse := func(run string) *v1alpha1.Plan {
 			view := must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbShow, Run: runID}).View
 			if view == nil {
 				t.Fatal("the run isn't there")
 			}
-			back, err := plan.Inverse(*view, gathered(), run)
+			back, err := plan.Inverse(*view, gathered(t, n), run)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,7 +248,7 @@ func TestFinishKeepsTheWayBack(t *testing.T) {
 			n.Install(agentProgram())
 			must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: run})
 		}
-		if runs := gathered().Runs; len(runs) != 6 || runs[5].ID != runID {
+		if runs := gathered(t, n).Runs; len(runs) != 6 || runs[5].ID != runID {
 			t.Errorf("kept: %+v", runs)
 		}
 		n.Install(agentProgram())

@@ -21,7 +21,7 @@ const (
 	earlyUnit    = unitPrefix + "early.service"
 	recoverUnit  = unitPrefix + "recover.service"
 	recoverTimer = unitPrefix + "recover.timer"
-	dropInName   = "00-kubectl-runtime-early.conf"
+	dropInName   = v1alpha1.EarlyDropIn
 	timerWants   = unitDir + "/timers.target.wants"
 )
 

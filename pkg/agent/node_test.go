@@ -126,7 +126,7 @@ func agentProgram() hosttest.Program {
 
 func newAgent(m host.Machine) *agent.Agent {
 	return &agent.Agent{
-		Machine: m, Binary: binary,
+		Machine: m, Binary: binary, Gather: facts.Gather,
 		Images: func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string, report func(v1alpha1.Progress)) error {
 			if f, err := m.Files.Lstat(slow); err != nil || f.Type != v1alpha1.Absent {
 				return errors.Join(err, m.Clock.Sleep(ctx, time.Hour))

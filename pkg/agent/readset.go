@@ -27,11 +27,15 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 	var changes []string
 	differs := func(format string, args ...any) { changes = append(changes, fmt.Sprintf(format, args...)) }
 	set := p.ReadSet
+	sealer, err := a.journal().Sealer()
+	if err != nil {
+		return err
+	}
 	if boot := a.Machine.Clock.Boot(); set.Boot != "" && set.Boot != boot {
 		differs("it was rebooted")
 	}
 	for _, f := range set.Files {
-		is, err := a.sameFile(f)
+		is, err := a.sameFile(sealer, f)
 		if err != nil {
 			return err
 		}
@@ -44,7 +48,7 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(entries, foreign(d.Entries)) {
+		if !slices.Equal(entries, v1alpha1.Foreign(d.Entries)) {
 			differs("the files in %s are others", d.Path)
 		}
 	}
@@ -74,7 +78,7 @@ func (a *Agent) fresh(ctx context.Context, p *v1alpha1.Plan) error {
 }
 
 // sameFile says in what a file differs from its digest, in words; empty: in nothing.
-func (a *Agent) sameFile(want v1alpha1.FileDigest) (string, error) {
+func (a *Agent) sameFile(s *journal.Sealer, want v1alpha1.FileDigest) (string, error) {
 	f, err := a.Machine.Files.Lstat(want.Path)
 	if err != nil {
 		return "", fmt.Errorf("looking at %s: %w", want.Path, err)
@@ -96,7 +100,7 @@ func (a *Agent) sameFile(want v1alpha1.FileDigest) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", want.Path, err)
 		}
-		if journal.Digest(data) != want.SHA256 {
+		if !s.Matches(want.SHA256, data) {
 			return "has another content", nil
 		}
 	}
@@ -109,17 +113,5 @@ func (a *Agent) listing(path string) ([]string, error) {
 	if err != nil && !errors.Is(err, host.ErrNotExist) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return foreign(entries), nil
-}
-
-// foreign leaves out what is ours while a run is open: nobody's plan may depend on it.
-func foreign(entries []string) []string {
-	var out []string
-	for _, e := range entries {
-		if e == dropInName || strings.HasPrefix(e, unitPrefix) || strings.HasPrefix(e, "."+unitPrefix) || strings.HasPrefix(e, ".kubectl-runtime") {
-			continue
-		}
-		out = append(out, e)
-	}
-	return out
+	return v1alpha1.Foreign(entries), nil
 }

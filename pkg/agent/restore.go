@@ -100,7 +100,7 @@ func requests(r v1alpha1.Run, newest bool) []request {
 	annotations := map[string]string{}
 	if newest {
 		// Whoever may read nodes reads it: a line is enough to say what happened, the record has the rest.
-		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: redact.FirstLine(redact.Text(r.Reason))}
+		last := v1alpha1.LastRun{Run: r.ID, From: r.From, To: r.To, Phase: r.Phase, When: r.Changed, By: r.By, Reason: v1alpha1.FirstLine(redact.Text(r.Reason))}
 		text, err := json.Marshal(last)
 		if err != nil {
 			text = nil // it has no value that could fail

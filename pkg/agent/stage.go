@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/edit"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 // patience is how long a verb waits for another process of ours to finish what it does.
@@ -114,7 +115,7 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 			return fmt.Errorf("the plan's photographs don't agree about the unit %s", u.Name)
 		}
 	}
-	return nil
+	return runtimes.Vet(p)
 }
 
 // RunStage is the unit "run stage RUN". It reads the wanted images, a JSON list, from stdin.
@@ -195,26 +196,21 @@ func (a *Agent) heard(report func(v1alpha1.Progress)) func(v1alpha1.Progress) {
 	}
 }
 
-// keep puts the contents of both photographs into the journal and fills in After's digests.
+// keep puts the contents of both photographs into the journal and fills in their digests as the journal has them: the way back needs no
+// key.
 func (a *Agent) keep(p *v1alpha1.Plan) error {
-	if err := converge.Check(a.Machine, &v1alpha1.Plan{Run: p.Run, Before: p.Before}); err != nil {
-		return &StaleError{Changes: []string{err.Error()}}
-	}
 	j := a.journal()
-	for _, f := range p.Before.Files {
-		if f.Type != v1alpha1.Regular {
-			continue
-		}
-		data, err := a.Machine.Files.Read(f.Path, fileLimit)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", f.Path, err)
-		}
-		if journal.Digest(data) != f.SHA256 {
-			return &StaleError{Changes: []string{f.Path + " has another content"}}
-		}
-		if _, err := j.Put(data); err != nil {
+	sealer, err := j.Sealer()
+	if err != nil {
+		return err
+	}
+	for k := range p.Before.Files {
+		if err := a.keepBefore(sealer, &p.Before.Files[k]); err != nil {
 			return err
 		}
+	}
+	if err := converge.Check(a.Machine, &v1alpha1.Plan{Run: p.Run, Before: p.Before}); err != nil {
+		return &StaleError{Changes: []string{err.Error()}}
 	}
 	for k := range p.After.Files {
 		f := &p.After.Files[k]
@@ -223,12 +219,17 @@ func (a *Agent) keep(p *v1alpha1.Plan) error {
 		}
 		if len(f.Content) == 0 && f.SHA256 != "" {
 			// As before, or what a run before has kept.
-			if _, err := j.Blob(f.SHA256); err != nil {
+			sha, err := j.Unseal(sealer, f.SHA256)
+			if err == nil {
+				_, err = j.Blob(sha)
+			}
+			if err != nil {
 				return fmt.Errorf("the content that %s is to have: %w", f.Path, err)
 			}
+			f.SHA256 = sha
 			continue
 		}
-		data, err := edit.Resolve(f.Content, a.source(p))
+		data, err := edit.Resolve(f.Content, a.source(sealer, p))
 		if err != nil {
 			return fmt.Errorf("composing %s: %w", f.Path, err)
 		}
@@ -236,7 +237,7 @@ func (a *Agent) keep(p *v1alpha1.Plan) error {
 		if err != nil {
 			return err
 		}
-		if f.SHA256 != "" && f.SHA256 != sha {
+		if f.SHA256 != "" && !sealer.Matches(f.SHA256, data) {
 			return fmt.Errorf("the content composed for %s isn't the one that the plan names", f.Path)
 		}
 		f.SHA256 = sha
@@ -244,9 +245,31 @@ func (a *Agent) keep(p *v1alpha1.Plan) error {
 	return nil
 }
 
+// keepBefore keeps a file that stands as the plan saw it.
+func (a *Agent) keepBefore(s *journal.Sealer, f *v1alpha1.FileState) error {
+	if f.Type != v1alpha1.Regular {
+		return nil
+	}
+	switch now, err := a.Machine.Files.Lstat(f.Path); {
+	case err != nil:
+		return fmt.Errorf("looking at %s: %w", f.Path, err)
+	case now.Type != f.Type:
+		return &StaleError{Changes: []string{fmt.Sprintf("%s is %s and was %s", f.Path, now.Type, f.Type)}}
+	}
+	data, err := a.Machine.Files.Read(f.Path, fileLimit)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", f.Path, err)
+	}
+	if !s.Matches(f.SHA256, data) {
+		return &StaleError{Changes: []string{f.Path + " has another content"}}
+	}
+	f.SHA256, err = a.journal().Put(data)
+	return err
+}
+
 // source reads files that a new content takes spans from, and refuses those that aren't what the plan read: its offsets
 // would mean something else.
-func (a *Agent) source(p *v1alpha1.Plan) func(string) ([]byte, error) {
+func (a *Agent) source(s *journal.Sealer, p *v1alpha1.Plan) func(string) ([]byte, error) {
 	want := map[string]string{}
 	for _, f := range p.ReadSet.Files {
 		want[f.Path] = f.SHA256
@@ -262,7 +285,7 @@ func (a *Agent) source(p *v1alpha1.Plan) func(string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if journal.Digest(data) != want[path] {
+		if !s.Matches(want[path], data) {
 			return nil, &StaleError{Changes: []string{path + " has another content"}}
 		}
 		return data, nil

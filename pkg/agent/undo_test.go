@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
-	"github.com/kubectl-runtime/kubectl-runtime/pkg/facts"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest/layout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
@@ -30,10 +29,7 @@ func TestUndo(t *testing.T) {
 				before := n.Snapshot(watched...)
 				script(t, n, p, confirms)
 
-				f, err := facts.Gather(t.Context(), n.Machine(), "node-1")
-				if err != nil {
-					t.Fatal(err)
-				}
+				f := gathered(t, n)
 				view := must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbShow, Run: runID}).View
 				back, err := plan.Inverse(*view, f, "r-0000000b")
 				if err != nil {
@@ -63,13 +59,6 @@ func TestUndoBehindWhatWasUndone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n, p := layoutNode(t, c)
 				defer n.PowerOff(nil)
-				gathered := func() *v1alpha1.Facts {
-					f, err := facts.Gather(t.Context(), n.Machine(), "node-1")
-					if err != nil {
-						t.Fatal(err)
-					}
-					return f
-				}
 				through := func(p *v1alpha1.Plan, err error) map[string]hosttest.File {
 					t.Helper()
 					if err != nil {
@@ -84,15 +73,15 @@ func TestUndoBehindWhatWasUndone(t *testing.T) {
 				}
 				undo := func(run, by string) (*v1alpha1.Plan, error) {
 					view := must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbShow, Run: run}).View
-					return plan.Inverse(*view, gathered(), by)
+					return plan.Inverse(*view, gathered(t, n), by)
 				}
 				before := n.Snapshot(watched...)
 				switched := through(p, nil)
-				through(plan.Build(gathered(), plan.Goal{Run: "r-0000000b", To: c.Node.Runtime}))
+				through(plan.Build(gathered(t, n), plan.Goal{Run: "r-0000000b", To: c.Node.Runtime}))
 				if diff := cmp.Diff(switched, through(undo("r-0000000b", "r-0000000c"))); diff != "" {
 					t.Errorf("taken back to the first switch (-before +now):\n%s", diff)
 				}
-				way, _ := v1alpha1.WayBack(gathered().Runs)
+				way, _ := v1alpha1.WayBack(gathered(t, n).Runs)
 				if len(way) != 1 || way[0].ID != runID {
 					t.Fatalf("the way back is %+v", way)
 				}

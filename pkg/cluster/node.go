@@ -53,6 +53,7 @@ func Annotate(ctx context.Context, client kubernetes.Interface, node, key, value
 
 // SetLastRun tells people in the node's annotation what became of its last run.
 func SetLastRun(ctx context.Context, client kubernetes.Interface, node string, last v1alpha1.LastRun) error {
+	last.Reason = v1alpha1.FirstLine(last.Reason)
 	b, err := json.Marshal(last)
 	if err != nil {
 		return err
@@ -62,11 +63,11 @@ func SetLastRun(ctx context.Context, client kubernetes.Interface, node string, l
 
 // LastRun reads the node's annotation; nil where there is none that can be read.
 func LastRun(node *corev1.Node) *v1alpha1.LastRun {
-	var last v1alpha1.LastRun
-	if text := node.Annotations[v1alpha1.LastRunAnnotation]; text == "" || json.Unmarshal([]byte(text), &last) != nil {
+	last, err := v1alpha1.ReadLastRun(node.Annotations[v1alpha1.LastRunAnnotation])
+	if err != nil {
 		return nil
 	}
-	return &last
+	return last
 }
 
 func patch(ctx context.Context, client kubernetes.Interface, node string, change map[string]any) error {
@@ -103,7 +104,7 @@ func Event(ctx context.Context, client kubernetes.Interface, node *corev1.Node, 
 		},
 		InvolvedObject:      corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID},
 		Reason:              string(reason),
-		Message:             message[:min(len(message), 1024)],
+		Message:             v1alpha1.FirstLine(message),
 		Type:                kind,
 		Source:              corev1.EventSource{Component: manager},
 		FirstTimestamp:      metav1.NewTime(now),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/check"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster/inventory"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/report"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
@@ -212,7 +214,7 @@ func (p *program) check(ctx context.Context, o *checkOptions) error {
 	if o.format == "" || o.format == "wide" {
 		u.Check(r, o.format == "wide")
 		u.CheckFooter(r, p.afterCheck(o, r))
-	} else if err := r.Write(u.Out(), report.Format(o.format), o.fails); err != nil {
+	} else if err := r.Write(reportTo(u, report.Format(o.format)), report.Format(o.format), o.fails); err != nil {
 		return err
 	}
 	for _, problem := range r.Problems {
@@ -273,4 +275,12 @@ func workloadRules() []report.Rule {
 		out = append(out, report.Rule{ID: r.ID, Title: r.Title, Doc: r.Doc})
 	}
 	return out
+}
+
+// reportTo is where a report goes: what people will read in a browser or among a pipeline's results leads nobody's eyes astray.
+func reportTo(u *ui.UI, f report.Format) io.Writer {
+	if f == report.JSON || f == report.YAML {
+		return u.Documents()
+	}
+	return u.Out()
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -108,12 +107,12 @@ func unheard(node *corev1.Node, now time.Time) string {
 // lastRun adds what the annotation tells. Anybody may write an annotation: what can't be read is said, and nothing is
 // decided on it.
 func lastRun(s *v1alpha1.NodeStatus, text string, node *corev1.Node, now time.Time) {
-	var run v1alpha1.LastRun
-	if err := json.Unmarshal([]byte(text), &run); err != nil {
+	run, err := v1alpha1.ReadLastRun(text)
+	if err != nil {
 		s.Reason = fmt.Sprintf("annotation %s can't be read", v1alpha1.LastRunAnnotation)
 		return
 	}
-	s.LastRun = &run
+	s.LastRun = run
 	reason := run.Reason
 	switch run.Phase {
 	case v1alpha1.PhaseStaging, v1alpha1.PhaseStaged, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied:
@@ -146,7 +145,7 @@ func lastRun(s *v1alpha1.NodeStatus, text string, node *corev1.Node, now time.Ti
 		s.Reason = reason
 	}
 	if run.Phase.Open() && run.Phase != v1alpha1.PhaseStuck {
-		lateRun(s, run, node, now)
+		lateRun(s, *run, node, now)
 	}
 }
 

@@ -85,7 +85,7 @@ func (p *program) planFromFacts(o *switchOptions) error {
 		}
 	}
 	if o.run.format != "" && len(plans) > 0 {
-		if err := writePlans(u.Out(), o.run.format, plans); err != nil {
+		if err := writePlans(u.Documents(), o.run.format, plans); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (p *program) showPlans(o *switchOptions, plans []*v1alpha1.Plan) error {
 		u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
 	}
 	if o.run.format != "" {
-		if err := writePlans(u.Out(), o.run.format, plans); err != nil {
+		if err := writePlans(u.Documents(), o.run.format, plans); err != nil {
 			return err
 		}
 	}

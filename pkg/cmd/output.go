@@ -16,6 +16,7 @@ import (
 	"k8s.io/kubectl/pkg/cmd/get"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
 
 // outputFlags are the output flags of kubectl get.
@@ -100,31 +101,31 @@ func (o *output) table(w io.Writer, t *metav1.Table) error {
 }
 
 // list prints documents, as a table where that is wanted.
-func (o *output) list(w io.Writer, kind string, docs []any, table *metav1.Table) error {
+func (o *output) list(u *ui.UI, kind string, docs []any, table *metav1.Table) error {
 	if o.human {
-		return o.table(w, table)
+		return o.table(u.Out(), table)
 	}
 	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": v1alpha1.APIVersion, "kind": kind + "List"}}
 	for _, d := range docs {
-		u, err := o.object(d)
+		x, err := o.object(d)
 		if err != nil {
 			return err
 		}
-		list.Items = append(list.Items, *u)
+		list.Items = append(list.Items, *x)
 	}
-	return o.printer.PrintObj(list, w)
+	return o.printer.PrintObj(list, u.Documents())
 }
 
 // one prints a single document; table has its one row.
-func (o *output) one(w io.Writer, doc any, table *metav1.Table) error {
+func (o *output) one(u *ui.UI, doc any, table *metav1.Table) error {
 	if o.human {
-		return o.table(w, table)
+		return o.table(u.Out(), table)
 	}
-	u, err := o.object(doc)
+	x, err := o.object(doc)
 	if err != nil {
 		return err
 	}
-	return o.printer.PrintObj(u, w)
+	return o.printer.PrintObj(x, u.Documents())
 }
 
 // object makes a document what kubectl's printers take. By name, a document is the node it tells of, so that

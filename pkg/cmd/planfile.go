@@ -66,18 +66,32 @@ type document struct {
 	raw []byte
 }
 
+// maxDocuments is more than the facts of a thousand nodes.
+const maxDocuments = 256 << 20
+
 // readDocuments reads a file of YAML or JSON documents; lists are taken apart.
 func (p *program) readDocuments(path string) ([]document, error) {
-	var data []byte
-	var err error
-	if path == "-" {
-		data, err = io.ReadAll(p.Streams.In)
-	} else {
-		data, err = os.ReadFile(path)
+	in := p.Streams.In
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = file.Close() }()
+		in = file
 	}
+	data, err := io.ReadAll(io.LimitReader(in, maxDocuments+1))
 	if err != nil {
 		return nil, err
 	}
+	if len(data) > maxDocuments {
+		return nil, fmt.Errorf("%s has more than %d MiB", path, maxDocuments>>20)
+	}
+	return split(path, data)
+}
+
+// split takes the documents of a file apart.
+func split(path string, data []byte) ([]document, error) {
 	var docs []document
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
 	for {

@@ -166,7 +166,7 @@ func (p *program) listRuns(ctx context.Context, o *rollbackOptions) error {
 			}
 		}
 	}
-	if err := o.output.list(u.Out(), v1alpha1.KindNodeRun, documents(runs), ui.RunTable(runs, p.Now())); err != nil {
+	if err := o.output.list(u, v1alpha1.KindNodeRun, documents(runs), ui.RunTable(runs, p.Now())); err != nil {
 		return err
 	}
 	if o.output.human {

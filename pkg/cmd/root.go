@@ -70,8 +70,8 @@ func (p *program) command() *cobra.Command {
 			Flags of kubectl, such as --context, stand behind the plugin's name: kubectl refuses them before it.`),
 	}
 	root.SetIn(p.Streams.In)
-	root.SetOut(p.Streams.Out)
-	root.SetErr(p.Streams.ErrOut)
+	root.SetOut(ui.Printable(p.Streams.Out))
+	root.SetErr(ui.Printable(p.Streams.ErrOut))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee '%s --help' for usage", err, cmd.CommandPath())
 	})
@@ -109,6 +109,29 @@ func (p *program) clients(u *ui.UI) (kubernetes.Interface, *rest.Config, error) 
 		return nil, nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	return client, config, nil
+}
+
+// where names the cluster that nodes are of, as a kubeconfig names it: nodes of one name are in many.
+func (p *program) where(config *rest.Config) string {
+	raw, err := p.config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return "the cluster at " + config.Host
+	}
+	name := raw.CurrentContext
+	if p.config.Context != nil && *p.config.Context != "" {
+		name = *p.config.Context
+	}
+	cluster := ""
+	if context := raw.Contexts[name]; context != nil {
+		cluster = context.Cluster
+	}
+	if p.config.ClusterName != nil && *p.config.ClusterName != "" {
+		cluster = *p.config.ClusterName
+	}
+	if name == "" || cluster == "" {
+		return "the cluster at " + config.Host
+	}
+	return fmt.Sprintf("cluster %s at %s, context %s", cluster, config.Host, name)
 }
 
 // namespace is where the pods on the nodes go.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -27,6 +28,9 @@ type session struct {
 	engine   *rollout.Engine
 	progress *ui.Progress
 	plans    []*v1alpha1.Plan
+	// where names the cluster.
+	where string
+	named sync.Once
 	// back: nodes go back to what was before.
 	back bool
 	// again is the command, behind the program's name, that looks whether a refused node would go now; NODE in it is
@@ -43,7 +47,7 @@ func (p *program) newSession(ctx context.Context, o *runOptions, again string) (
 	if err != nil {
 		return nil, err
 	}
-	s := &session{p: p, o: o, again: again, ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
+	s := &session{p: p, o: o, again: again, where: p.where(config), ui: u, client: client, rest: config, progress: u.Progress(), done: make(chan struct{})}
 	options := o.engine
 	options.Ended = s.ended
 	s.engine = rollout.New(client, config, options, func(e rollout.Event) { s.progress.Event(event(e)) })
@@ -157,13 +161,18 @@ func (s *session) approve(ctx context.Context, p *rollout.Prepared) (bool, error
 	if err := s.show(p, !s.o.yes); err != nil {
 		return false, err
 	}
-	if p.Blocked() != nil || s.o.yes {
+	if p.Blocked() != nil {
 		// What is blocked is refused by Execute, which says so in its result.
 		return true, nil
 	}
-	question := "Switch " + p.Node() + "?"
+	if s.o.yes {
+		// Where it isn't asked, it is said once.
+		s.named.Do(func() { s.ui.Say("Changing nodes of %s.", s.where) })
+		return true, nil
+	}
+	question := fmt.Sprintf("Switch %s (%s)?", p.Node(), s.where)
 	if s.back {
-		question = "Take " + p.Node() + " back?"
+		question = fmt.Sprintf("Take %s back (%s)?", p.Node(), s.where)
 	}
 	yes, err := s.ui.Confirm(ctx, question)
 	if err != nil {
@@ -253,5 +262,5 @@ func (s *session) printPlans() error {
 	if s.o.format == "" || len(s.plans) == 0 {
 		return nil
 	}
-	return writePlans(s.ui.Out(), s.o.format, s.plans)
+	return writePlans(s.ui.Documents(), s.o.format, s.plans)
 }

@@ -125,7 +125,7 @@ func (p *program) status(ctx context.Context, o *statusOptions) error {
 }
 
 func printNodes(u *ui.UI, out *output, nodes []v1alpha1.NodeStatus, p *program) error {
-	return out.list(u.Out(), v1alpha1.KindNodeStatus, documents(nodes), ui.NodeTable(nodes, p.Now()))
+	return out.list(u, v1alpha1.KindNodeStatus, documents(nodes), ui.NodeTable(nodes, p.Now()))
 }
 
 func documents[T any](list []T) []any {

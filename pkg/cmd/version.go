@@ -89,13 +89,13 @@ func printVersion(u *ui.UI, name, format string, v ui.Version) error {
 		u.Version(name, v)
 		return nil
 	case "json":
-		return writeJSON(u.Out(), v)
+		return writeJSON(u.Documents(), v)
 	case "yaml":
 		data, err := yaml.Marshal(v)
 		if err != nil {
 			return err
 		}
-		_, err = u.Out().Write(data)
+		_, err = u.Documents().Write(data)
 		return err
 	}
 	return fmt.Errorf("-o %s: use json or yaml", format)

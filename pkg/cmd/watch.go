@@ -67,7 +67,7 @@ func (p *program) watch(ctx context.Context, u *ui.UI, client kubernetes.Interfa
 				continue
 			}
 			last[node.Name] = status
-			if err := o.output.one(u.Out(), status, ui.NodeTable([]v1alpha1.NodeStatus{status}, p.Now())); err != nil {
+			if err := o.output.one(u, status, ui.NodeTable([]v1alpha1.NodeStatus{status}, p.Now())); err != nil {
 				return err
 			}
 		}

@@ -19,14 +19,15 @@ const fileLimit = 64 << 20
 // NeitherError says that a path is neither as before nor as after: somebody else wrote it since the plan was made.
 type NeitherError struct {
 	Node, Path string
-	// Now says what stands there; Kept names the file that keeps what stood there before, empty where nothing did.
+	// Now says what stands there; Kept names the record that says which content is kept of what stood there before, empty where nothing
+	// did. The error leaves the node, and the content's digest must not.
 	Now, Kept string
 }
 
 func (e *NeitherError) Error() string {
 	was := "nothing was there"
 	if e.Kept != "" {
-		was = e.Kept + " keeps what it was"
+		was = e.Kept + " names the content that it had, which is kept"
 	}
 	return fmt.Sprintf("%s is neither what it was before the switch nor what the switch makes it (%s): somebody else wrote it "+
 		"meanwhile, and it was not overwritten; put it back (%s), then run: kubectl runtime rollback %s", e.Path, e.Now, was, e.Node)
@@ -126,7 +127,7 @@ func (s seen) String() string {
 	case v1alpha1.Symlink:
 		return "it is a link to " + s.Target
 	case v1alpha1.Regular:
-		return fmt.Sprintf("it has %d bytes, sha256 %.12s, mode %04o, owner %d:%d", s.Size, s.sha, s.Mode, s.UID, s.GID)
+		return fmt.Sprintf("it has %d bytes, mode %04o, owner %d:%d", s.Size, s.Mode, s.UID, s.GID)
 	}
 	return fmt.Sprintf("it is a %s, mode %04o, owner %d:%d", s.Type, s.Mode, s.UID, s.GID)
 }
@@ -149,19 +150,19 @@ func (a *actor) look() (map[string]seen, error) {
 			if a.opts.Around {
 				continue
 			}
-			return nil, &NeitherError{Node: a.plan.Node, Path: path, Now: s.String(), Kept: kept(choices[path][0])}
+			return nil, &NeitherError{Node: a.plan.Node, Path: path, Now: s.String(), Kept: kept(a.plan.Run, choices[path][0])}
 		}
 		now[path] = s
 	}
 	return now, nil
 }
 
-// kept is where the journal keeps a content.
-func kept(before v1alpha1.FileState) string {
+// kept is where the journal says which content it keeps.
+func kept(run string, before v1alpha1.FileState) string {
 	if before.SHA256 == "" {
 		return ""
 	}
-	return journal.Dir + "/blobs/" + before.SHA256
+	return journal.Dir + "/runs/" + run + "/plan.json"
 }
 
 // prepare does everything that may fail before anything is stopped: it checks the files and reads the contents.

@@ -87,6 +87,13 @@ func (p *Pod) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response,
 		}
 		return answer, failure
 	}
+	return read(what, out, v1alpha1.Speaks(p.format), AgentError{Node: p.Node(), Verb: req.Verb}, failure)
+}
+
+// read reads what a node sent; said becomes the agent's own error, where that is the answer. The failure of the command is told where it
+// says more than what was sent.
+func read(what string, out []byte, speaks string, said AgentError, failure error) (v1alpha1.Response, error) {
+	var answer v1alpha1.Response
 	if err := json.Unmarshal(out, &answer); err != nil {
 		switch whole := json.Valid(out) || !cutOff(out); {
 		case failure != nil:
@@ -97,11 +104,12 @@ func (p *Pod) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response,
 		}
 		return v1alpha1.Response{}, failure
 	}
-	if want := v1alpha1.Speaks(p.format); answer.APIVersion != want {
-		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, want)}
+	if answer.APIVersion != speaks {
+		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, speaks)}
 	}
 	if answer.Error != "" {
-		return answer, &AgentError{Node: p.Node(), Verb: req.Verb, Code: answer.Code, Message: answer.Error, Response: answer}
+		said.Code, said.Message, said.Response = answer.Code, answer.Error, answer
+		return answer, &said
 	}
 	return answer, failure
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/runtimes"
 )
 
 const (
@@ -54,6 +55,11 @@ func (s *stager) layOut() error {
 		data, err := s.content(f)
 		if err != nil {
 			return fmt.Errorf("staging %s: %w", f.Path, err)
+		}
+		if f.Path == s.plan.Staging.EnvFile {
+			if err := runtimes.ProxiesOnly(string(data)); err != nil {
+				return err
+			}
 		}
 		if err := s.write(f.Path, data); err != nil {
 			return err

@@ -3,8 +3,10 @@ package journal
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 const blobLimit = 64 << 20
@@ -27,7 +29,7 @@ func (j *Journal) Put(data []byte) (string, error) {
 		return "", err
 	}
 	if err := j.put(j.path("blobs", sha), data); err != nil {
-		return "", fmt.Errorf("keeping a content: %w", err)
+		return "", &contentError{sha, fmt.Errorf("keeping a content: %w", err)}
 	}
 	return sha, nil
 }
@@ -35,14 +37,25 @@ func (j *Journal) Put(data []byte) (string, error) {
 // Blob returns the content with that sha256, verified.
 func (j *Journal) Blob(sha string) ([]byte, error) {
 	if !shaName.MatchString(sha) {
-		return nil, fmt.Errorf("%q is no sha256", sha)
+		return nil, errors.New("there is no sha256 to read a content by")
 	}
-	data, err := j.files.Read(j.path("blobs", sha), blobLimit)
+	name := j.path("blobs", sha)
+	data, err := j.files.Read(name, blobLimit)
+	if err == nil && Digest(data) != sha {
+		err = &CorruptError{Path: name, Err: errors.New("its sha256 isn't its name")}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the content %.12s: %w", sha, err)
-	}
-	if got := Digest(data); got != sha {
-		return nil, &CorruptError{Path: j.path("blobs", sha), Err: fmt.Errorf("its sha256 is %s", got)}
+		return nil, &contentError{sha, fmt.Errorf("reading a kept content: %w", err)}
 	}
 	return data, nil
 }
+
+// contentError is an error about a content. It may leave the node, and the content's digest must not.
+type contentError struct {
+	sha string
+	err error
+}
+
+func (e *contentError) Error() string { return strings.ReplaceAll(e.err.Error(), e.sha, "…") }
+
+func (e *contentError) Unwrap() error { return e.err }

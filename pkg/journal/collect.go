@@ -105,7 +105,7 @@ func (j *Journal) dropContents(needed map[string]bool) error {
 			continue
 		}
 		if err := j.files.RemoveAll(j.path("blobs", name)); err != nil {
-			return fmt.Errorf("removing a content: %w", err)
+			return &contentError{name, fmt.Errorf("removing a content: %w", err)}
 		}
 	}
 	return nil

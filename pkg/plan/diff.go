@@ -1,8 +1,12 @@
 package plan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -59,21 +63,104 @@ func Diffs(p *v1alpha1.Plan, contents Contents) ([]FileDiff, error) {
 		if told(p, i) {
 			continue
 		}
-		d := FileDiff{Path: after.Path, Kind: kindOf(before, after), Why: after.Why}
-		was, okBefore := text(before, contents)
-		is, okAfter := text(after, contents)
-		if okBefore && okAfter {
-			d.Unified = unified(after.Path, was, is)
-		}
+		d := FileDiff{Path: after.Path, Kind: kindOf(before, after), Why: after.Why, Notes: attributes(before, after)}
+		d.contents(before, after, contents)
 		out = append(out, d)
 	}
 	return out, nil
 }
 
-// told reports whether the i-th path is a directory that is made for, or goes with, another path of the plan.
+// contents fills in the diff, and says what there is to say where none can be made.
+func (d *FileDiff) contents(before, after v1alpha1.FileState, contents Contents) {
+	was, okBefore := text(before, contents)
+	is, okAfter := text(after, contents)
+	switch {
+	case okBefore && okAfter:
+		d.Unified = unified(after.Path, was, is)
+		regular := before.Type == v1alpha1.Regular && after.Type == v1alpha1.Regular
+		if regular && was == is && after.SHA256 != "" && before.SHA256 != after.SHA256 {
+			d.note("what is masked in it changes")
+		}
+		return
+	case !okBefore && !okAfter && before.SHA256 != "" && before.SHA256 == after.SHA256:
+		d.note("its content isn't known here, and stays")
+		return
+	case !okBefore:
+		d.note("its content before isn't known here" + digested(before))
+	}
+	if okAfter {
+		d.Unified = unified(after.Path, "", is)
+		return
+	}
+	d.note("its content after isn't known here" + digested(after))
+	for _, s := range after.Content {
+		if s.From != "" {
+			d.note(fmt.Sprintf("it gets the bytes %d to %d of %s", s.Start, s.End, s.From))
+			continue
+		}
+		d.note("it gets the text " + strconv.Quote(s.Text))
+	}
+}
+
+func (d *FileDiff) note(text string) { d.Notes = append(d.Notes, text) }
+
+func digested(s v1alpha1.FileState) string {
+	if s.SHA256 == "" {
+		return ""
+	}
+	return ", only its digest: " + s.SHA256
+}
+
+// attributes says in what else than their contents two states differ, and what is unusual in a new one.
+func attributes(before, after v1alpha1.FileState) []string {
+	var out []string
+	if before.Type != v1alpha1.Absent && after.Type != v1alpha1.Absent && before.Type != after.Type {
+		out = append(out, fmt.Sprintf("the %s becomes a %s", before.Type, after.Type))
+	}
+	if after.Type == v1alpha1.Absent {
+		return out
+	}
+	kept := before.Type == after.Type
+	usual := v1alpha1.FileState{Mode: usualMode(after.Type)}
+	if kept {
+		usual = before
+	}
+	if usual.Mode != after.Mode && after.Type != v1alpha1.Symlink {
+		out = append(out, changed("mode", kept, fmt.Sprintf("%04o", usual.Mode), fmt.Sprintf("%04o", after.Mode)))
+	}
+	if usual.UID != after.UID || usual.GID != after.GID {
+		out = append(out, changed("owner", kept, fmt.Sprintf("%d:%d", usual.UID, usual.GID), fmt.Sprintf("%d:%d", after.UID, after.GID)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(after.Xattrs)) {
+		if !bytes.Equal(before.Xattrs[name], after.Xattrs[name]) {
+			out = append(out, changed("attribute "+name, kept, strconv.Quote(string(before.Xattrs[name])), strconv.Quote(string(after.Xattrs[name]))))
+		}
+	}
+	return out
+}
+
+func usualMode(t v1alpha1.FileType) uint32 {
+	if t == v1alpha1.Directory {
+		return 0o755
+	}
+	return 0o644
+}
+
+func changed(what string, from bool, was, is string) string {
+	if !from {
+		return what + " " + is
+	}
+	return fmt.Sprintf("%s %s becomes %s", what, was, is)
+}
+
+// told reports whether the i-th path is a directory that is made for, or goes with, another path of the plan. One that isn't made as
+// usual is told by itself.
 func told(p *v1alpha1.Plan, i int) bool {
 	before, after := p.Before.Files[i], p.After.Files[i]
 	kind := kindOf(before, after)
+	if len(attributes(before, after)) > 0 {
+		return false
+	}
 	if kind == Change || before.Type != v1alpha1.Directory && after.Type != v1alpha1.Directory {
 		return false
 	}
@@ -124,10 +211,10 @@ func unified(name, was, is string) string {
 	if was == is {
 		return ""
 	}
-	edits := udiff.Lines(was, is)
-	d, err := udiff.ToUnified("a"+name, "b"+name, was, edits, 3)
+	d, err := udiff.ToUnified("a"+name, "b"+name, was, udiff.Lines(was, is), 3)
 	if err != nil {
-		return ""
+		// The library's own edits fit the text that they were made of.
+		return fmt.Sprintf("@@ the diff can't be made: %v @@\n", err)
 	}
 	return d
 }

@@ -101,6 +101,8 @@ func Verify(p *v1alpha1.Plan) error {
 			return fmt.Errorf("the plan's paths aren't sorted at %s", after.Path)
 		case !Allowed(after.Path):
 			return fmt.Errorf("the plan would write %s, which no plan may", after.Path)
+		case p.Restores == "" && after.Type == v1alpha1.Regular && len(after.Content) == 0:
+			return fmt.Errorf("the plan doesn't say what %s is to become: only a rollback restores what the node alone knows", after.Path)
 		}
 		for _, s := range after.Content {
 			if s.From != "" && !slices.ContainsFunc(p.ReadSet.Files, func(x v1alpha1.FileDigest) bool { return x.Path == s.From }) {

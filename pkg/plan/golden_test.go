@@ -109,6 +109,9 @@ func render(t *testing.T, p *v1alpha1.Plan, f *v1alpha1.Facts) string {
 		if d.Unified == "" {
 			fmt.Fprintf(&b, "%s %s\n", d.Kind, d.Path)
 		}
+		for _, note := range d.Notes {
+			fmt.Fprintf(&b, "! %s: %s\n", d.Path, note)
+		}
 		b.WriteString(d.Unified)
 	}
 	units := func(list []v1alpha1.UnitState) string {

@@ -119,12 +119,15 @@ func changedSince(view v1alpha1.RunView, f *v1alpha1.Facts) []FileDiff {
 			// What facts didn't look at the agent compares before its first act.
 			continue
 		}
-		d := FileDiff{Path: left.Path, Why: "changed since run " + view.Run.ID, Kind: kindOf(left, photo(now))}
+		d := FileDiff{Path: left.Path, Why: "changed since run " + view.Run.ID, Kind: kindOf(left, photo(now)), Notes: attributes(left, photo(now))}
 		was, okWas := view.Contents[left.SHA256]
 		if okWas && now.Type == v1alpha1.Regular && len(now.Content) == int(now.Size) {
 			d.Unified = unified(left.Path, was, now.Content)
 		} else if okWas && now.Type == v1alpha1.Absent {
 			d.Unified = unified(left.Path, was, "")
+		}
+		if left.Type == v1alpha1.Regular && now.Type == v1alpha1.Regular && d.Unified == "" && left.SHA256 != now.SHA256 {
+			d.note("what changed in it is masked or isn't known here")
 		}
 		out = append(out, d)
 	}

@@ -40,8 +40,10 @@ type FileDiff struct {
 	Path string `json:"path"`
 	Kind Kind   `json:"kind"`
 	Why  string `json:"why,omitempty"`
-	// Unified is the unified diff of masked contents; empty for links and directories, and where no content is known.
+	// Unified is the unified diff of masked contents; empty for directories, and where no content is known.
 	Unified string `json:"unified,omitempty"`
+	// Notes say what the diff can't: another mode, owner or kind, and contents that aren't known.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Step is one act of a plan, for people, in the order in which they happen.

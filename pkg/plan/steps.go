@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -18,6 +19,9 @@ func Steps(p *v1alpha1.Plan) []Step {
 	}
 	if p.Staging.Needed {
 		say(Create, "bring the node's images into %s while %s still serves", p.To.Name, p.From.Name)
+	}
+	for _, argv := range commands(p.Staging) {
+		say(Create, "run on the node, as root: %s", commandLine(argv))
 	}
 	say(Change, "cordon and drain %s", p.Node)
 	say(Remove, "stop %s", p.Kubelet.Unit)
@@ -58,10 +62,35 @@ func Steps(p *v1alpha1.Plan) []Step {
 	if len(start) > 0 {
 		say(Create, "start %s", strings.Join(start, ", "))
 	}
-	say(Create, "start %s", p.Kubelet.Unit)
+	health := ""
+	if p.Kubelet.Healthz != "" {
+		health = ", and ask " + p.Kubelet.Healthz + " for its health"
+	}
+	say(Create, "start %s%s", p.Kubelet.Unit, health)
 	if p.KubeadmSocket != "" {
 		say(Change, "tell kubeadm's annotation on the node: %s", p.KubeadmSocket)
 	}
 	say(Change, "prove that pods run, then keep it or go back")
 	return out
+}
+
+// commands are the command lines that staging runs, in their order.
+func commands(s v1alpha1.Staging) [][]string {
+	out := slices.Clone(s.Validate)
+	if len(s.Argv) > 0 {
+		out = append(out, s.Argv)
+	}
+	return append(out, s.Handover...)
+}
+
+// commandLine writes a command line so that its words can be told apart.
+func commandLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, w := range argv {
+		words[i] = w
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\$`;|&<>()*?#", r) }) {
+			words[i] = strconv.Quote(w)
+		}
+	}
+	return strings.Join(words, " ")
 }

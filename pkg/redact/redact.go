@@ -58,16 +58,6 @@ func mask(s string) string {
 	return s
 }
 
-// FirstLine is the first line of a text, with a mark where there is more: what many may read is kept short.
-func FirstLine(s string) string {
-	line, rest, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	line = strings.TrimRight(line, " \t\r:;")
-	if strings.TrimSpace(rest) != "" {
-		line += " …"
-	}
-	return line
-}
-
 // pattern masks one group of what it matches, unless the whole match, or the text behind it, is none of its kind.
 type pattern struct {
 	match *regexp.Regexp

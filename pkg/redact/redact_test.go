@@ -94,16 +94,6 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-func TestFirstLine(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "", "one": "one", "one\n": "one", "one; its last log lines:\ntwo\nthree": "one; its last log lines …", " \n x \n": "x",
-	} {
-		if got := redact.FirstLine(in); got != want {
-			t.Errorf("%q: %q", in, got)
-		}
-	}
-}
-
 // FuzzText: no text breaks it, masking twice is masking once, and a secret in a place that tells of it is never left.
 func FuzzText(f *testing.F) {
 	for _, line := range said {

@@ -89,7 +89,7 @@ func (p *Prepared) note(ctx context.Context, reason cluster.Reason, phase v1alph
 func (p *Prepared) annotate(ctx context.Context, phase v1alpha1.Phase, why string) {
 	last := v1alpha1.LastRun{
 		Run: p.run, From: p.plan.From.Name, To: p.plan.To.Name, Phase: phase, When: time.Now().UTC().Truncate(time.Second),
-		By: p.e.opts.By, Reason: firstLine(why),
+		By: p.e.opts.By, Reason: why,
 	}
 	if phase == v1alpha1.PhaseApplying {
 		last.Until = last.When.Add(2*applyLimit + p.e.opts.ConfirmTimeout)

@@ -53,6 +53,7 @@ type decider struct {
 	inverse func(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Plan, error)
 	compose func(views []v1alpha1.RunView) (v1alpha1.RunView, error)
 	verify  func(p *v1alpha1.Plan) error
+	compare func(saved, made *v1alpha1.Plan, f *v1alpha1.Facts) error
 }
 
 // Engine takes nodes through their runs.
@@ -83,7 +84,7 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 	}
 	e := &Engine{
 		client: client, opts: opts, report: report, agents: agentbin.Open,
-		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify},
+		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify, compare: plan.Compare},
 		judge:  judging(client, config),
 		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
 	}

@@ -68,26 +68,36 @@ func (e *Engine) PrepareRollback(ctx context.Context, node, run string) (*Prepar
 		}
 		p.back = false
 		p.step(stepPlan, "deciding how to go back")
-		var err error
-		if p.views, err = p.chain(ctx, run); err != nil {
-			return err
-		}
-		view := p.views[0]
-		if len(p.views) > 1 {
-			if view, err = e.decide.compose(p.views); err != nil {
-				return err
-			}
-		}
-		made, err := e.decide.inverse(view, p.facts, p.run)
+		made, err := p.inverse(ctx, run)
 		if err != nil {
 			return err
 		}
-		made.Version = e.opts.Version
 		return p.consider(ctx, made, false)
 	})
 }
 
-// PrepareFromPlan is Prepare for exactly the plan that was saved; a node that isn't as the plan read it refuses it.
+// inverse is the plan by which the node gets behind a kept run.
+func (p *Prepared) inverse(ctx context.Context, run string) (*v1alpha1.Plan, error) {
+	var err error
+	if p.views, err = p.chain(ctx, run); err != nil {
+		return nil, err
+	}
+	view := p.views[0]
+	if len(p.views) > 1 {
+		if view, err = p.e.decide.compose(p.views); err != nil {
+			return nil, err
+		}
+	}
+	made, err := p.e.decide.inverse(view, p.facts, p.run)
+	if err != nil {
+		return nil, err
+	}
+	made.Version = p.e.opts.Version
+	return made, nil
+}
+
+// PrepareFromPlan is Prepare for exactly the plan that was saved. A plan from a file is nobody's word: everything in it that follows from
+// the node is made anew from the node and must be the same, and rules are run again.
 func (e *Engine) PrepareFromPlan(ctx context.Context, saved *v1alpha1.Plan) (*Prepared, error) {
 	if err := e.decide.verify(saved); err != nil {
 		return nil, fmt.Errorf("the plan can't be used: %w", err)
@@ -101,8 +111,43 @@ func (e *Engine) PrepareFromPlan(ctx context.Context, saved *v1alpha1.Plan) (*Pr
 			return fmt.Errorf("the plan was used already: run %s is %s since %s", saved.Run, p.facts.Runs[i].Phase, p.facts.Runs[i].Changed.Local().Format(time.DateTime))
 		}
 		p.run = saved.Run
-		return p.consider(ctx, saved, true)
+		p.step(stepPlan, "making the plan anew and comparing it with the saved one")
+		made, err := p.derived(ctx, saved)
+		if err != nil {
+			return err
+		}
+		return p.consider(ctx, made, true)
 	})
+}
+
+// derived makes a saved plan anew of the node as it is, and refuses one that is another.
+func (p *Prepared) derived(ctx context.Context, saved *v1alpha1.Plan) (*v1alpha1.Plan, error) {
+	made, err := p.anew(ctx, saved)
+	if _, there := errors.AsType[*plan.NothingError](err); there {
+		return nil, &plan.StaleError{Node: p.node.Name, Changes: []string{err.Error()}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.e.decide.compare(saved, made, p.facts); err != nil {
+		return nil, err
+	}
+	made.Version, made.EvacuationGrace = p.e.opts.Version, saved.EvacuationGrace
+	made.Digest = plan.Digest(made)
+	return made, nil
+}
+
+// anew plans for the goal of a saved plan.
+func (p *Prepared) anew(ctx context.Context, saved *v1alpha1.Plan) (*v1alpha1.Plan, error) {
+	if saved.Restores != "" {
+		return p.inverse(ctx, saved.Restores)
+	}
+	goal := plan.Goal{Run: saved.Run, To: saved.To.Name, Ignore: p.e.opts.Ignore}
+	if saved.KubeadmSocketBefore != "" {
+		// Facts from a file don't have to tell the annotation; a plan that was made of such facts leaves it alone.
+		goal.KubeadmAnnotation = p.node.Annotations[cluster.KubeadmSocketAnnotation]
+	}
+	return p.e.decide.build(p.facts, goal)
 }
 
 // prepare reaches the node, looks at it, and lets decide do the rest. Nothing stays when anything fails.

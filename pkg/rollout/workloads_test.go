@@ -140,7 +140,7 @@ func TestBudgetsStop(t *testing.T) {
 	}
 }
 
-// TestWorkloadsOfSavedPlan judges the pods that are there when a saved plan is applied, not those of the day it was made.
+// TestWorkloadsOfSavedPlan judges the node and the pods that are there when a saved plan is applied: findings in a file are nobody's word.
 func TestWorkloadsOfSavedPlan(t *testing.T) {
 	m := newMachine(t)
 	e := m.engine(Options{}, nil)
@@ -149,8 +149,12 @@ func TestWorkloadsOfSavedPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved.Findings = []v1alpha1.Finding{
-		{ID: "W001", Severity: v1alpha1.SeverityError, Object: "ci/Deployment/gone"}, {ID: "N004", Severity: v1alpha1.SeverityWarning},
+	saved.Findings = []v1alpha1.Finding{{ID: "W001", Severity: v1alpha1.SeverityError, Object: "ci/Deployment/gone"}}
+	build := e.decide.build
+	e.decide.build = func(f *v1alpha1.Facts, g plan.Goal) (*v1alpha1.Plan, error) {
+		made, err := build(f, g)
+		made.Findings = []v1alpha1.Finding{{ID: "N004", Severity: v1alpha1.SeverityWarning}}
+		return made, err
 	}
 	p, err := e.PrepareFromPlan(t.Context(), saved)
 	if err != nil {

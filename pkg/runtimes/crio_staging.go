@@ -47,6 +47,9 @@ enable_tracing = false
 enable_nri = false
 `
 
+// crioStoreFlags are the flags of the unit that say where images are kept.
+var crioStoreFlags = []string{"root", "runroot", "storage-driver", "storage-opt", "imagestore"}
+
 // crioStaging copies the configuration as it will be and adds a last word. Registries are told by the containers
 // libraries' files, which have flags of their own.
 func crioStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
@@ -80,7 +83,7 @@ func crioStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 		exe, "--config={dir}/crio.conf", "--config-dir={dir}/crio.conf.d",
 		"--registries-conf={dir}/registries.conf", "--registries-conf-dir={dir}/registries.conf.d",
 	}
-	for _, flag := range []string{"root", "runroot", "storage-driver", "storage-opt", "imagestore"} {
+	for _, flag := range crioStoreFlags {
 		for _, value := range cfg.cmd.values(flag) {
 			s.Argv = append(s.Argv, "--"+flag+"="+value)
 		}

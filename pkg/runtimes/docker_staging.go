@@ -73,11 +73,16 @@ func dockerStaging(f *v1alpha1.Facts, c configured) v1alpha1.Staging {
 	return s.Staging
 }
 
-// dockerFlags are the flags of the unit that say how images are kept and fetched.
+// dockerImageFlags are the flags of the unit that say how images are kept and fetched.
+var dockerImageFlags = []string{
+	"data-root", "graph", "g", "storage-driver", "s", "storage-opt", "insecure-registry", "registry-mirror", "exec-opt", "add-runtime", "default-runtime",
+}
+
+// dockerFlags are those of the node.
 func dockerFlags(f *v1alpha1.Facts) []string {
 	var out []string
 	cmd := dockerCommand(f)
-	for _, name := range []string{"data-root", "graph", "g", "storage-driver", "s", "storage-opt", "insecure-registry", "registry-mirror", "exec-opt", "add-runtime", "default-runtime"} {
+	for _, name := range dockerImageFlags {
 		for _, value := range cmd.values(name) {
 			dashes := "--"
 			if len(name) == 1 {

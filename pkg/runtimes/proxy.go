@@ -111,6 +111,9 @@ func (c *changes) proxyDropIn(unit string, s v1alpha1.Settings) {
 	c.note(fixable(Proxies, "the proxies of the runtime that is left are written for %s", unit))
 }
 
+// proxyEnv is the path of a staging instance's environment file.
+const proxyEnv = "proxy.env"
+
 // proxyFile is the environment file of a staging instance: what the unit has or will have.
 func proxyFile(f *v1alpha1.Facts, c configured, unit string) (v1alpha1.StagedFile, bool) {
 	content := []v1alpha1.Segment{}
@@ -136,7 +139,7 @@ func proxyFile(f *v1alpha1.Facts, c configured, unit string) (v1alpha1.StagedFil
 	if len(content) == 0 {
 		return v1alpha1.StagedFile{}, false
 	}
-	return v1alpha1.StagedFile{Path: "proxy.env", Content: joined(content)}, true
+	return v1alpha1.StagedFile{Path: proxyEnv, Content: joined(content)}, true
 }
 
 func afterHeader(s string) string {

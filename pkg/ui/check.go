@@ -68,7 +68,7 @@ func checkedNode(s style, r *report.Report, name string) string {
 			title += "  " + clean(n.Runtime)
 		}
 		if r.To != "" {
-			title += " " + s.arrow + " " + string(r.To)
+			title += " " + s.arrow + " " + clean(string(r.To))
 		}
 		return title
 	}
@@ -83,7 +83,7 @@ func checkedObject(w io.Writer, s style, o report.Object, wide bool) {
 	}
 	for _, f := range o.Findings {
 		if f.Suppressed != "" {
-			fmt.Fprintf(w, "%s%s\n", indent, s.faint(fmt.Sprintf("- %s ignored: %s", f.ID, clean(f.Suppressed))))
+			fmt.Fprintf(w, "%s%s\n", indent, s.faint(fmt.Sprintf("- %s ignored: %s", clean(f.ID), clean(f.Suppressed))))
 			continue
 		}
 		glyph := s.yellow(s.warn)
@@ -93,7 +93,7 @@ func checkedObject(w io.Writer, s style, o report.Object, wide bool) {
 		case v1alpha1.SeverityFixable:
 			glyph = s.green("~")
 		}
-		fmt.Fprintf(w, "%s%s %s %s %s\n", indent, glyph, f.ID, f.Severity, clean(f.Message))
+		fmt.Fprintf(w, "%s%s %s %s %s\n", indent, glyph, clean(f.ID), clean(string(f.Severity)), clean(f.Message))
 		if f.File != "" {
 			at := f.File
 			if f.Line > 0 {

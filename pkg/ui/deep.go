@@ -40,7 +40,7 @@ func (u *UI) Deep(nodes []Deep) {
 
 func (d Deep) print(w io.Writer, s style, now time.Time) {
 	n := d.Status
-	head := []string{s.bold(n.Metadata.Name), join(string(n.Runtime), n.RuntimeVersion), string(n.State), clean(n.Reason)}
+	head := []string{s.bold(clean(n.Metadata.Name)), clean(join(string(n.Runtime), n.RuntimeVersion)), clean(string(n.State)), clean(n.Reason)}
 	head = slices.DeleteFunc(head, func(h string) bool { return h == "" })
 	fmt.Fprintln(w, strings.Join(head, "  "))
 	if d.Facts == nil {

@@ -13,7 +13,7 @@ func (u *UI) Error(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.erase()
-	fmt.Fprintf(u.err, "%s %s\n", u.errStyle.red("error:"), strings.TrimRight(err.Error(), "\n"))
+	fmt.Fprintf(u.err, "%s %s\n", u.errStyle.red("error:"), escape(strings.TrimRight(err.Error(), "\n")))
 }
 
 // Say prints a sentence about what happens.
@@ -21,7 +21,7 @@ func (u *UI) Say(format string, args ...any) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.erase()
-	fmt.Fprintf(u.err, format+"\n", args...)
+	fmt.Fprintln(u.err, escape(fmt.Sprintf(format, args...)))
 }
 
 // Warn prints a sentence that doesn't stop anything.
@@ -29,7 +29,7 @@ func (u *UI) Warn(format string, args ...any) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.erase()
-	fmt.Fprintf(u.err, "%s %s\n", u.errStyle.yellow("warning:"), fmt.Sprintf(format, args...))
+	fmt.Fprintf(u.err, "%s %s\n", u.errStyle.yellow("warning:"), escape(fmt.Sprintf(format, args...)))
 }
 
 // ErrNobody is returned by Confirm when there is no terminal to ask at.
@@ -43,7 +43,7 @@ func (u *UI) Confirm(ctx context.Context, question string) (bool, error) {
 	u.mu.Lock()
 	u.erase()
 	u.asking = true
-	fmt.Fprintf(u.err, "%s Type yes: ", question)
+	fmt.Fprintf(u.err, "%s Type yes: ", clean(question))
 	u.mu.Unlock()
 	defer func() {
 		u.mu.Lock()

@@ -73,7 +73,7 @@ func columns(names ...string) []metav1.TableColumnDefinition {
 func row(cells ...string) metav1.TableRow {
 	var r metav1.TableRow
 	for _, c := range cells {
-		if c == "" {
+		if c = clean(c); c == "" {
 			c = none
 		}
 		r.Cells = append(r.Cells, c)
@@ -151,7 +151,7 @@ func nodeNext(nodes []v1alpha1.NodeStatus, command string) string {
 		for _, s := range states {
 			for _, n := range nodes {
 				if n.State == s {
-					return n.Metadata.Name
+					return clean(n.Metadata.Name)
 				}
 			}
 		}
@@ -167,9 +167,9 @@ func nodeNext(nodes []v1alpha1.NodeStatus, command string) string {
 	for _, n := range nodes {
 		switch untold := n.LastRun != nil && n.LastRun.Phase.Open(); {
 		case untold && n.Ready:
-			return fmt.Sprintf("  Next: %s status %s --deep", command, n.Metadata.Name)
+			return fmt.Sprintf("  Next: %s status %s --deep", command, clean(n.Metadata.Name))
 		case untold:
-			return "  Next: kubectl describe node " + n.Metadata.Name
+			return "  Next: kubectl describe node " + clean(n.Metadata.Name)
 		}
 	}
 	return ""
@@ -185,7 +185,7 @@ func (u *UI) RunFooter(runs []v1alpha1.NodeRun, command string) {
 	}
 	for _, r := range runs {
 		if r.Run.Phase == v1alpha1.PhaseConfirmed {
-			fmt.Fprintf(u.err, "\n%s rollback %s --to-run %s   # back to what worked before that run\n", command, r.Run.Node, r.Run.ID)
+			fmt.Fprintf(u.err, "\n%s rollback %s --to-run %s   # back to what worked before that run\n", command, clean(r.Run.Node), clean(r.Run.ID))
 			return
 		}
 	}

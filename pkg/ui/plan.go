@@ -44,10 +44,10 @@ func (u *UI) Plan(p Plan, onStdout bool) {
 
 func (p Plan) print(w io.Writer, s style) {
 	x := p.Plan
-	title := fmt.Sprintf("%s: %s %s %s", x.Node, ref(x.From), s.arrow, ref(x.To))
+	title := fmt.Sprintf("%s: %s %s %s", clean(x.Node), ref(x.From), s.arrow, ref(x.To))
 	facts := []string{}
 	if x.Digest != "" {
-		facts = append(facts, "plan "+x.Digest[:min(len(x.Digest), 8)])
+		facts = append(facts, "plan "+clean(x.Digest[:min(len(x.Digest), 8)]))
 	}
 	facts = append(facts, plural(len(p.Steps), "step"))
 	switch {
@@ -57,11 +57,11 @@ func (p Plan) print(w io.Writer, s style) {
 		facts = append(facts, "no pod to drain")
 	}
 	if x.Restores != "" {
-		facts = append(facts, "undoes run "+x.Restores)
+		facts = append(facts, "undoes run "+clean(x.Restores))
 	}
 	fmt.Fprintf(w, "%s   %s\n", s.bold(title), s.faint(strings.Join(facts, " "+s.dot+" ")))
 	if p.Resumes != nil {
-		fmt.Fprintf(w, "  %s run %s of %s is open in phase %s: it is seen to its end\n", s.yellow(s.warn), p.Resumes.ID, clean(p.Resumes.By), p.Resumes.Phase)
+		fmt.Fprintf(w, "  %s run %s of %s is open in phase %s: it is seen to its end\n", s.yellow(s.warn), clean(p.Resumes.ID), clean(p.Resumes.By), clean(string(p.Resumes.Phase)))
 	}
 	for _, f := range p.Findings {
 		finding(w, s, f)
@@ -80,7 +80,7 @@ func (u *UI) Findings(node string, findings []v1alpha1.Finding) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.erase()
-	fmt.Fprintf(u.err, "%s:\n", u.errStyle.bold(node))
+	fmt.Fprintf(u.err, "%s:\n", u.errStyle.bold(clean(node)))
 	for _, f := range findings {
 		finding(u.err, u.errStyle, f)
 	}
@@ -91,7 +91,7 @@ func (u *UI) Changes(node, run string, files []plan.FileDiff) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.erase()
-	fmt.Fprintf(u.err, "%s, since run %s:\n", u.errStyle.bold(node), run)
+	fmt.Fprintf(u.err, "%s, since run %s:\n", u.errStyle.bold(clean(node)), clean(run))
 	Plan{Diffs: files}.acts(u.err, u.errStyle)
 }
 
@@ -107,6 +107,9 @@ func (p Plan) acts(w io.Writer, s style) {
 			why = strings.Repeat(" ", longest-len(d.Path)) + "   " + s.faint(clean(d.Why))
 		}
 		fmt.Fprintf(w, "  %s %s%s\n", paintKind(s, d.Kind), clean(d.Path), why)
+		for _, note := range d.Notes {
+			fmt.Fprintf(w, "      %s %s\n", s.yellow(s.warn), clean(note))
+		}
 		diff(w, s, d.Unified)
 	}
 	left := slices.Clone(p.Diffs)
@@ -123,20 +126,20 @@ func (p Plan) acts(w io.Writer, s style) {
 	}
 	for _, d := range left {
 		// A directory that is made for a file above isn't worth a line.
-		if d.Why != "" || d.Unified != "" {
+		if d.Why != "" || d.Unified != "" || len(d.Notes) > 0 {
 			file(d)
 		}
 	}
 }
 
-// diff prints the hunks of a unified diff, without the file names that stand above it already.
+// diff prints the hunks of a unified diff, without the file names that stand above it already. Lines of the file may begin as those do.
 func diff(w io.Writer, s style, unified string) {
+	hunks := false
 	for line := range strings.Lines(unified) {
-		line = strings.TrimRight(line, "\n")
-		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ") {
+		if hunks = hunks || strings.HasPrefix(line, "@@"); !hunks {
 			continue
 		}
-		line = escape(line)
+		line = escape(strings.TrimSuffix(line, "\n"))
 		switch {
 		case strings.HasPrefix(line, "+"):
 			line = s.green(line)
@@ -156,13 +159,13 @@ func paintKind(s style, k plan.Kind) string {
 	case plan.Remove:
 		return s.red(string(k))
 	}
-	return s.yellow(string(k))
+	return s.yellow(clean(string(k)))
 }
 
 // finding prints one finding with its evidence and hint.
 func finding(w io.Writer, s style, f v1alpha1.Finding) {
 	if f.Suppressed != "" {
-		fmt.Fprintf(w, "  %s\n", s.faint(fmt.Sprintf("- %s of %s ignored: %s", f.ID, clean(f.Object), clean(f.Suppressed))))
+		fmt.Fprintf(w, "  %s\n", s.faint(fmt.Sprintf("- %s of %s ignored: %s", clean(f.ID), clean(f.Object), clean(f.Suppressed))))
 		return
 	}
 	glyph := s.yellow(s.warn)
@@ -172,16 +175,12 @@ func finding(w io.Writer, s style, f v1alpha1.Finding) {
 	case v1alpha1.SeverityFixable:
 		glyph = s.green("~")
 	}
-	fmt.Fprintf(w, "  %s %s %s %s\n", glyph, f.ID, f.Severity, clean(f.Message))
+	fmt.Fprintf(w, "  %s %s %s %s\n", glyph, clean(f.ID), clean(string(f.Severity)), clean(f.Message))
 	if f.Object != "" {
 		fmt.Fprintf(w, "      of: %s\n", clean(f.Object))
 	}
 	if len(f.Evidence) > 0 {
-		evidence := slices.Clone(f.Evidence)
-		for i := range evidence {
-			evidence[i] = clean(evidence[i])
-		}
-		fmt.Fprintf(w, "      see: %s\n", some(evidence, 5))
+		fmt.Fprintf(w, "      see: %s\n", some(f.Evidence, 5))
 	}
 	if f.Hint != "" {
 		fmt.Fprintf(w, "      hint: %s\n", clean(f.Hint))
@@ -191,9 +190,9 @@ func finding(w io.Writer, s style, f v1alpha1.Finding) {
 // some lists the first n and counts the others.
 func some(list []string, n int) string {
 	if len(list) <= n {
-		return strings.Join(list, ", ")
+		return clean(strings.Join(list, ", "))
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:n], ", "), len(list)-n)
+	return fmt.Sprintf("%s and %d more", clean(strings.Join(list[:n], ", ")), len(list)-n)
 }
 
-func ref(r v1alpha1.RuntimeRef) string { return join(string(r.Name), r.Version) }
+func ref(r v1alpha1.RuntimeRef) string { return clean(join(string(r.Name), r.Version)) }

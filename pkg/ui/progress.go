@@ -85,6 +85,7 @@ func (p *Progress) Event(e Event) {
 	p.u.mu.Lock()
 	defer p.u.mu.Unlock()
 	now := p.u.now()
+	e.Node = clean(e.Node)
 	l := p.line(e.Node)
 	text := clean(e.Text)
 	// A detail that ends is told twice: only a long one is worth a second line. Others may have begun meanwhile.
@@ -119,7 +120,7 @@ func (p *Progress) Event(e Event) {
 func (p *Progress) Done(node string) {
 	p.u.mu.Lock()
 	defer p.u.mu.Unlock()
-	p.lines = slices.DeleteFunc(p.lines, func(l *line) bool { return l.node == node })
+	p.lines = slices.DeleteFunc(p.lines, func(l *line) bool { return l.node == clean(node) })
 	p.u.erase()
 	p.draw()
 }
@@ -211,6 +212,6 @@ func (u *UI) erase() {
 		return
 	}
 	// Up to the first of them, then clear to the end of the screen.
-	fmt.Fprintf(u.err, "\x1b[%dA\r\x1b[J", u.shown)
+	fmt.Fprintf(u.raw, "\x1b[%dA\r\x1b[J", u.shown)
 	u.shown = 0
 }

@@ -48,7 +48,7 @@ func (u *UI) Result(r Result, onStdout bool) {
 
 func (r Result) print(w io.Writer, s style) {
 	if r.Verdict == Good {
-		text := fmt.Sprintf("%s %s: %s", s.green(s.done), r.Node, r.Outcome)
+		text := fmt.Sprintf("%s %s: %s", s.green(s.done), clean(r.Node), clean(r.Outcome))
 		if r.From.Name != "" && r.To.Name != "" && r.From.Name != r.To.Name {
 			text += fmt.Sprintf(", %s %s %s", ref(r.From), s.arrow, ref(r.To))
 		}
@@ -68,11 +68,11 @@ func (r Result) print(w io.Writer, s style) {
 		if r.Verdict == Caught {
 			glyph = s.yellow(s.fail)
 		}
-		cause := r.Outcome
+		cause := clean(r.Outcome)
 		if r.Err != nil {
 			cause = escapeLines(r.Err.Error())
 		}
-		fmt.Fprintf(w, "%s %s: %s\n", glyph, r.Node, cause)
+		fmt.Fprintf(w, "%s %s: %s\n", glyph, clean(r.Node), cause)
 		if r.State == "" {
 			r.State = r.Outcome
 		}

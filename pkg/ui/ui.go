@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/cli-runtime/pkg/printers"
 )
 
 // UI is a person's, or a script's, end of the program.
@@ -23,6 +22,10 @@ type UI struct {
 	in  *bufio.Reader
 	out io.Writer
 	err io.Writer
+	// raw is where err ends: what moves a terminal's cursor goes there past the door.
+	raw io.Writer
+	// documents is where programs read.
+	documents io.Writer
 
 	outStyle style
 	errStyle style
@@ -51,12 +54,19 @@ type Options struct {
 func New(streams genericiooptions.IOStreams, o Options) *UI {
 	ascii := !utf8Locale(o.Getenv)
 	dumb := o.Getenv("TERM") == "dumb"
+	outColour, errColour := o.Color.on(streams.Out), o.Color.on(streams.ErrOut)
+	documents := streams.Out
+	if isTerminal(streams.Out) {
+		documents = Printable(streams.Out)
+	}
 	return &UI{
 		in:        bufio.NewReader(streams.In),
-		out:       streams.Out,
-		err:       streams.ErrOut,
-		outStyle:  newStyle(o.Color.on(streams.Out), ascii),
-		errStyle:  newStyle(o.Color.on(streams.ErrOut), ascii),
+		out:       &door{w: streams.Out, colour: outColour},
+		err:       &door{w: streams.ErrOut, colour: errColour},
+		raw:       streams.ErrOut,
+		documents: documents,
+		outStyle:  newStyle(outColour, ascii),
+		errStyle:  newStyle(errColour, ascii),
 		prompting: isTerminal(streams.In) && isTerminal(streams.ErrOut),
 		rewriting: isTerminal(streams.ErrOut) && !dumb,
 		width:     func() int { return width(streams.ErrOut) },
@@ -65,8 +75,12 @@ func New(streams genericiooptions.IOStreams, o Options) *UI {
 	}
 }
 
-// Out is where data goes.
-func (u *UI) Out() io.Writer { return u.out }
+// Out is where data goes that people read. It has no colours: those are for what this package writes itself.
+func (u *UI) Out() io.Writer { return Printable(u.out) }
+
+// Documents is where data goes that programs read. They get every byte as it is; a terminal, on which a person reads it, gets what is
+// printable: YAML has raw characters that turn the direction of text.
+func (u *UI) Documents() io.Writer { return u.documents }
 
 // Err is where everything else goes. Lines of other packages (warnings of the API server) are written here.
 func (u *UI) Err() io.Writer { return &between{u} }
@@ -78,7 +92,10 @@ func (b *between) Write(p []byte) (int, error) {
 	b.u.mu.Lock()
 	defer b.u.mu.Unlock()
 	b.u.erase()
-	return b.u.err.Write(p)
+	if _, err := io.WriteString(b.u.err, printable(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func isTerminal(stream any) bool {
@@ -111,17 +128,13 @@ func utf8Locale(getenv func(string) string) bool {
 
 // clean makes text that came from elsewhere harmless to a terminal and one line.
 func clean(s string) string {
-	return printers.EscapeTerminal(strings.Join(strings.Fields(s), " "))
+	return printable(strings.Join(strings.Fields(s), " "))
 }
 
 // escape makes text harmless to a terminal and leaves its blanks alone.
-func escape(s string) string { return printers.EscapeTerminal(s) }
+func escape(s string) string { return printable(s) }
 
 // escapeLines is escape for text of several lines, which are indented behind the first.
 func escapeLines(s string) string {
-	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
-	for i := range lines {
-		lines[i] = escape(lines[i])
-	}
-	return strings.Join(lines, "\n    ")
+	return strings.ReplaceAll(printable(strings.TrimRight(s, "\n")), "\n", "\n    ")
 }

@@ -29,7 +29,7 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 func newScreen(terminal, colour, ascii bool) *screen {
 	s := &screen{clock: noon}
 	s.UI = &UI{
-		in: bufio.NewReader(strings.NewReader("")), out: &s.out, err: &s.err,
+		in: bufio.NewReader(strings.NewReader("")), out: &door{w: &s.out, colour: colour}, err: &door{w: &s.err, colour: colour}, raw: &s.err, documents: &s.out,
 		outStyle: newStyle(colour, ascii), errStyle: newStyle(colour, ascii),
 		prompting: terminal, rewriting: terminal,
 		width: func() int { return 60 },

@@ -250,7 +250,7 @@ type File struct {
 	Content string `json:"content,omitempty"`
 	// Masked are the byte spans of Content that were masked.
 	Masked []Span `json:"masked,omitempty"`
-	// SHA256 is of the true bytes, hexadecimal.
+	// SHA256 is of the true bytes, hexadecimal; sealed (see Sealed) when it leaves the node.
 	SHA256   string            `json:"sha256,omitempty"`
 	Size     int64             `json:"size,omitempty"`
 	Mode     uint32            `json:"mode,omitempty"` // permission bits, setuid, setgid and sticky included

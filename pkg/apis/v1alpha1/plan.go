@@ -79,9 +79,11 @@ type State struct {
 
 // FileState is what stands at a path in one photograph.
 type FileState struct {
-	Path   string            `json:"path"`
-	Type   FileType          `json:"type"`
-	SHA256 string            `json:"sha256,omitempty"` // of the bytes; empty in an After that the agent must still resolve
+	Path string   `json:"path"`
+	Type FileType `json:"type"`
+	// SHA256 is of the bytes, sealed (see Sealed) wherever it isn't in the node's own records; empty in an After that the agent must
+	// still resolve.
+	SHA256 string            `json:"sha256,omitempty"`
 	Mode   uint32            `json:"mode,omitempty"`
 	UID    int               `json:"uid,omitempty"`
 	GID    int               `json:"gid,omitempty"`
@@ -170,7 +172,7 @@ type ReadSet struct {
 	Boot     string            `json:"boot"`
 }
 
-// FileDigest is what a file was when the plan was made.
+// FileDigest is what a file was when the plan was made. SHA256 is sealed as in facts.
 type FileDigest struct {
 	Path   string   `json:"path"`
 	Type   FileType `json:"type"`

@@ -118,7 +118,7 @@ type PodRef struct {
 type RunView struct {
 	Run  Run  `json:"run"`
 	Plan Plan `json:"plan"`
-	// Contents are the masked contents behind the SHA256 of Plan.Before and Plan.After.
+	// Contents are the masked contents behind the SHA256 of Plan.Before and Plan.After, by these.
 	Contents map[string]string `json:"contents"`
 }
 

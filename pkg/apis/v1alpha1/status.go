@@ -1,6 +1,11 @@
 package v1alpha1
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // The kinds of the documents that status and rollback print.
 const (
@@ -23,6 +28,35 @@ type LastRun struct {
 	// Until is when a run that is open will have ended, whoever is there to see to it: what isn't confirmed goes back by itself. A
 	// run that is still said to be open then could not tell of its end.
 	Until time.Time `json:"until,omitzero"`
+}
+
+// mostReason is how much of a reason an annotation carries; the rest stands in the run's record. mostLastRun is far more than a LastRun.
+const (
+	mostReason  = 400
+	mostLastRun = 16 << 10
+)
+
+// FirstLine is what of a reason may stand where everybody reads it who may read nodes: its first line, and not too much of that. What
+// daemons said stands behind it.
+func FirstLine(reason string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(reason), "\n")
+	if runes := []rune(strings.TrimSpace(first)); len(runes) > mostReason {
+		return strings.TrimSpace(string(runes[:mostReason-1])) + "…"
+	}
+	return strings.TrimSpace(first)
+}
+
+// ReadLastRun reads the annotation's text. Anybody may write an annotation who may write the node.
+func ReadLastRun(text string) (*LastRun, error) {
+	if len(text) > mostLastRun {
+		return nil, fmt.Errorf("it has %d bytes", len(text))
+	}
+	last := &LastRun{}
+	if err := json.Unmarshal([]byte(text), last); err != nil {
+		return nil, err
+	}
+	last.Reason = FirstLine(last.Reason)
+	return last, nil
 }
 
 // ObjectName is the part of an object's metadata that kubectl's printers need.
