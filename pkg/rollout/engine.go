@@ -69,6 +69,7 @@ type Engine struct {
 
 	mu       sync.Mutex // serialises report and guards what follows
 	opened   map[string]agentbin.Agent
+	images   map[string]hostpod.Image // by node: of the first pod that ran there
 	reviewed map[string]error
 }
 
@@ -85,7 +86,7 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 		client: client, opts: opts, report: report, agents: agentbin.Open,
 		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify},
 		judge:  judging(client, config),
-		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
+		opened: map[string]agentbin.Agent{}, images: map[string]hostpod.Image{}, reviewed: map[string]error{},
 	}
 	e.start = e.starter(hostpod.Client{Kube: client, REST: config})
 	return e
@@ -108,9 +109,9 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
-		image := hostpod.ChooseImage(node, e.opts.Image)
-		if !image.Known && !image.Given {
-			e.say(Event{Node: node.Name, Warning: true, Text: fmt.Sprintf("the node reports no images; trying %s", image.Ref)})
+		image, err := e.image(ctx, node)
+		if err != nil {
+			return nil, err
 		}
 		pod, err := hostpod.Start(ctx, c, hostpod.Options{
 			Namespace: e.opts.Namespace, Node: node, Image: image, Purpose: purpose, Agent: agent.SHA256, Lifetime: lifetime,
@@ -118,6 +119,7 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
+		e.keepImage(node, image)
 		err = e.ensure(ctx, realPod{pod}, agent)
 		if err == nil && ctx.Err() == nil {
 			return realPod{pod}, nil
@@ -129,6 +131,24 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		}
 		return nil, errors.Join(context.Cause(ctx), e.leave(late, realPod{pod}))
 	}
+}
+
+// image is what a pod on the node runs. One that runs already has the answer: the target runtime takes its image in, and what a node
+// reports changes with its runtime.
+func (e *Engine) image(ctx context.Context, node *corev1.Node) (hostpod.Image, error) {
+	e.mu.Lock()
+	image, kept := e.images[node.Name]
+	e.mu.Unlock()
+	if kept {
+		return image, nil
+	}
+	return hostpod.FindImage(ctx, e.client, node, e.opts.Image)
+}
+
+func (e *Engine) keepImage(node *corev1.Node, image hostpod.Image) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.images[node.Name] = image
 }
 
 // ensure finds the agent that is to be asked through a pod. Cut off, one that is sent could come to stand there all the same, with
