@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -71,6 +73,8 @@ type Engine struct {
 	opened   map[string]agentbin.Agent
 	images   map[string]hostpod.Image // by node: of the first pod that ran there
 	reviewed map[string]error
+
+	entrants sync.Once
 }
 
 // New returns an engine. The report callback is called from one goroutine at a time; nil drops the events.
@@ -197,6 +201,26 @@ func (e *Engine) review(ctx context.Context, kind string, rights []cluster.Right
 		e.mu.Unlock()
 	}
 	return err
+}
+
+// tellEntrants says once who else may run commands in the pods of the namespace: for as long as ours is there, that is to be root on
+// its node. In kube-system, which has privileged pods of its own, it is no news that this can't be found out.
+func (e *Engine) tellEntrants(ctx context.Context) {
+	e.entrants.Do(func() {
+		found, err := cluster.Entrants(ctx, e.client, e.opts.Namespace)
+		if len(found) > 0 {
+			var who []string
+			for _, f := range found {
+				who = append(who, fmt.Sprintf("%s (RoleBinding %s)", f.Subject, f.Binding))
+			}
+			e.say(Event{Warning: true, Text: fmt.Sprintf("in namespace %s others may run commands in pods, and so become root on a node while its host pod is there: %s; "+
+				"choose a namespace where only administrators may, with -n", e.opts.Namespace, strings.Join(who, ", "))})
+		}
+		if err != nil && e.opts.Namespace != metav1.NamespaceSystem {
+			e.say(Event{Warning: true, Text: oneLine(fmt.Sprintf("who may run commands in the pods of namespace %s, and so become root on a node while its host pod is there, "+
+				"could not be found out: %v", e.opts.Namespace, err))})
+		}
+	})
 }
 
 func (e *Engine) say(event Event) {
