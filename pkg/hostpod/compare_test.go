@@ -39,7 +39,7 @@ func TestCompare(t *testing.T) {
 		"defaults": {mutate: func(*corev1.Pod) {}},
 		"what doesn't touch its use": {mutate: func(p *corev1.Pod) {
 			p.Spec.Tolerations = append([]corev1.Toleration{{Key: "x", Operator: corev1.TolerationOpExists}}, p.Spec.Tolerations...)
-			p.Spec.Containers[0].Env = append([]corev1.EnvVar{{Name: "HTTP_PROXY", Value: "x"}}, p.Spec.Containers[0].Env...)
+			p.Spec.Containers[0].Env = append([]corev1.EnvVar{{Name: "HTTP_PROXY", Value: "x"}, {Name: "TZ", Value: "Europe/Berlin"}}, p.Spec.Containers[0].Env...)
 			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "more"})
 			p.Annotations = map[string]string{"policy.example/checked": "true"}
 			p.Labels["team"] = "x"
@@ -116,7 +116,7 @@ func TestCompare(t *testing.T) {
 			mutate: func(p *corev1.Pod) {
 				p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: "LD_PRELOAD", Value: "/evil.so"})
 			},
-			want: []Mutation{{"spec.containers[0].env[30]", "nothing", `{"name":"LD_PRELOAD","value":"/evil.so"}`}},
+			want: []Mutation{{"spec.containers[0].env[29]", "nothing", `{"name":"LD_PRELOAD","value":"/evil.so"}`}},
 		},
 		"another variable of the linker": {
 			mutate: func(p *corev1.Pod) {

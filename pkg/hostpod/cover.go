@@ -82,9 +82,10 @@ func clean(argv ...string) []string {
 }
 
 // imageEnv overrides the variables of an image that act on a program before it can drop them: those of the dynamic linker and of the
-// C library. Empty is as good as unset to it, where that is said here. Two variables count by their mere presence, so they can't be
-// overridden: with LD_TRACE_LOADED_OBJECTS no program runs, and LD_SHOW_AUXV makes each print a table first. An image that sets one can't be
-// used, and gains nothing. The numbers of MALLOC_… are left alone as well: an empty one is read as 0.
+// C library, to which an empty one here is as good as none. Two others count by their mere presence, so they can't be overridden: with
+// LD_TRACE_LOADED_OBJECTS no program runs, and with LD_SHOW_AUXV each prints a table first. An image that sets one of these can't be used, and
+// gains nothing. The numbers of MALLOC_… are left alone, as an empty one is read as 0; and TZ, which some clusters set in every pod, and which
+// nothing that runs here reads.
 func imageEnv() []corev1.EnvVar {
 	env := []corev1.EnvVar{
 		{Name: "PATH", Value: searchPath},
@@ -95,7 +96,7 @@ func imageEnv() []corev1.EnvVar {
 	}
 	for _, name := range []string{
 		"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_ORIGIN_PATH", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE", "LD_PROFILE_OUTPUT",
-		"GLIBC_TUNABLES", "MALLOC_TRACE", "LOCPATH", "NLSPATH", "GCONV_PATH", "GETCONF_DIR", "LANGUAGE", "TZ", "TZDIR",
+		"GLIBC_TUNABLES", "MALLOC_TRACE", "LOCPATH", "NLSPATH", "GCONV_PATH", "GETCONF_DIR", "LANGUAGE", "TZDIR",
 		"HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS",
 	} {
 		env = append(env, corev1.EnvVar{Name: name})
