@@ -103,6 +103,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) {
 		s.discover(w, q)
 	case q.verb == "create" && q.resource == "authorization.k8s.io/selfsubjectaccessreviews":
 		s.review(w, body)
+	case q.verb == "create" && q.resource == "authentication.k8s.io/selfsubjectreviews":
+		reply(w, http.StatusCreated, map[string]any{"apiVersion": q.apiVersion, "kind": "SelfSubjectReview", "status": map[string]any{
+			"userInfo": map[string]any{"username": User, "groups": []string{Group, "system:authenticated"}},
+		}})
 	case q.verb == "create" && q.what() == "pods/eviction":
 		s.evict(w, at)
 	case q.subresource != "":

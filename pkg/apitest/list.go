@@ -91,6 +91,7 @@ var listKinds = map[string]string{
 	"apps/deployments": "DeploymentList", "apps/replicasets": "ReplicaSetList", "apps/statefulsets": "StatefulSetList", "apps/daemonsets": "DaemonSetList",
 	"batch/jobs": "JobList", "batch/cronjobs": "CronJobList", "policy/poddisruptionbudgets": "PodDisruptionBudgetList",
 	"node.k8s.io/runtimeclasses":                                   "RuntimeClassList",
+	"rbac.authorization.k8s.io/rolebindings":                       "RoleBindingList",
 	"admissionregistration.k8s.io/validatingwebhookconfigurations": "ValidatingWebhookConfigurationList",
 	"admissionregistration.k8s.io/mutatingwebhookconfigurations":   "MutatingWebhookConfigurationList",
 }

@@ -46,6 +46,12 @@ type Server struct {
 	pageSize  int
 }
 
+// Who the test's client is.
+const (
+	User  = "operator"
+	Group = "operators"
+)
+
 // ref names an object: its resource with group and version, namespace and name.
 type ref struct{ resource, namespace, name string }
 

@@ -114,7 +114,7 @@ func (p *program) newCheck() *cobra.Command {
 	f.StringSliceVar(&flags.ignore, "ignore", nil, "IDs of findings that don't count, such as W002")
 	f.StringVar(&flags.failOn, "fail-on", string(v1alpha1.SeverityError), `Findings that make the exit code 2: "error", "warning" (and errors) or "never"`)
 	f.StringVarP(&flags.format, "output", "o", "", "Output format: "+formatsUsage(checkFormats()))
-	f.StringVar(&flags.image, "image", "", "Image of the pods on the nodes (default one that the node already holds); nothing of it is run but its name is needed")
+	f.StringVar(&flags.image, "image", "", imageUsage)
 	p.completeCheck(cmd)
 	return cmd
 }

@@ -43,12 +43,16 @@ type runOptions struct {
 	confirm time.Duration
 }
 
+// imageUsage is the help on --image. The pod is privileged, so what is said of the image must hold: see hostpod.ChooseImage.
+const imageUsage = "Image of the pods on the nodes; the host's programs run in it as root, so name only one that you trust " +
+	"(default one that the node holds and that Kubernetes or kube-system itself uses)"
+
 // add adds the flags that every such verb has.
 func (f *runFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.yes, "yes", "y", false, "Don't ask")
 	flags.StringVarP(&f.format, "output", "o", "", "Print the plans on stdout as documents: json or yaml (of several nodes a list); everything else goes to stderr")
-	flags.StringVar(&f.image, "image", "", "Image of the pods on the nodes (default one that the node already holds); nothing of it is run but its name is needed")
+	flags.StringVar(&f.image, "image", "", imageUsage)
 	flags.DurationVar(&f.confirmTimeout, "confirm-timeout", defaultConfirm, "How long a changed node waits to be verified before it rolls back automatically; it can't be infinite")
 	flags.DurationVar(&f.stageTimeout, "stage-timeout", defaultStage, "The length of time to wait for a node to be prepared, pulling images included, before giving up, zero means infinite; nothing that serves is changed by then")
 	flags.Var(&f.evacuationGrace, "evacuation-grace", "The most of their own termination grace period that pods of DaemonSets and static pods get while the node is switched, zero means infinite "+

@@ -70,7 +70,7 @@ func (p *program) newStatus() *cobra.Command {
 	cmd.Flags().BoolVarP(&flags.watch, "watch", "w", false, "Go on and print a line whenever a node's line changes")
 	cmd.Flags().BoolVar(&flags.deep, "deep", false, "Ask the nodes themselves; name them, select them, or say --all")
 	cmd.Flags().BoolVar(&flags.targets.all, "all", false, "All nodes: with --deep, where no node is named")
-	cmd.Flags().StringVar(&flags.image, "image", "", "Image of the pods of --deep (default one that the node already holds)")
+	cmd.Flags().StringVar(&flags.image, "image", "", imageUsage)
 	return cmd
 }
 

@@ -34,10 +34,6 @@ const (
 // Container is the name of the one container of our pods.
 const Container = "agent"
 
-// path is what programs of the host are found by, in the pod and in the host's namespaces alike: an image's own PATH
-// means nothing there.
-const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 // Options say what the pod on a node is to be.
 type Options struct {
 	Namespace string
@@ -50,10 +46,12 @@ type Options struct {
 	Lifetime time.Duration
 	// Suffix makes the name one of its own.
 	Suffix string
+	// bareEtc says that the host's /etc lacks a file that the runtime mounts in every container, as /etc/hostname.
+	bareEtc bool
 }
 
-// Build returns the privileged pod in the host's namespaces. The image only has to exist: the host's own programs are
-// mounted over it, read-only and without creating anything on the host.
+// Build returns the privileged pod in the host's namespaces. What runs in it are the host's own programs, mounted over the image
+// read-only and without creating anything on the host; what an image says of how it is to be run is overridden.
 //
 // The node is its controller, as it is of static pods: drain then leaves the decision to the filters behind its check
 // for controllers, and the pod goes when the node goes.
@@ -90,8 +88,9 @@ func Build(o Options) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/bin/sh", "-c", watchdog(heardDir, silenceTick, Silence) + farewell(enter()...), ManagedBy, AgentPath(o.Agent)},
-				Env:             []corev1.EnvVar{{Name: "PATH", Value: path}},
+				Command:         clean(script(watchdog(heardDir, silenceTick, Silence)+farewell(enter()...), agentDir, o.Agent, callScript)...),
+				WorkingDir:      "/",
+				Env:             imageEnv(),
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true),
 					// An image may name another user, as pause does: nsenter would be refused.
@@ -102,26 +101,15 @@ func Build(o Options) *corev1.Pod {
 			}},
 		},
 	}
-	for _, dir := range hostDirs(o.Node.Status.NodeInfo.Architecture) {
-		name := "host" + strings.ReplaceAll(dir, "/", "-")
+	for _, m := range hostMounts(o.Node.Status.NodeInfo, o.bareEtc) {
+		name := "host" + strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(m.at)
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-			// Directory: the mount fails where there is none, instead of making one.
-			HostPath: &corev1.HostPathVolumeSource{Path: dir, Type: new(corev1.HostPathDirectory)},
+			HostPath: &corev1.HostPathVolumeSource{Path: m.path, Type: new(m.kind)},
 		}})
 		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
-			corev1.VolumeMount{Name: name, MountPath: dir, ReadOnly: true})
+			corev1.VolumeMount{Name: name, MountPath: m.at, ReadOnly: true})
 	}
 	return pod
-}
-
-// hostDirs are where programs and what they link against live. The dynamic linker's path is part of the architecture's
-// ABI: /lib64 on amd64, /lib on arm64.
-func hostDirs(arch string) []string {
-	dirs := []string{"/usr", "/bin", "/sbin", "/lib"}
-	if arch == "amd64" {
-		dirs = append(dirs, "/lib64")
-	}
-	return dirs
 }
 
 func pullPolicy(i Image) corev1.PullPolicy {

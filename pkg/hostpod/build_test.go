@@ -1,6 +1,7 @@
 package hostpod
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,10 +46,12 @@ func wantHost() *corev1.Pod {
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
 				Command: []string{
-					"/bin/sh", "-c", watchdog("/dev", 5*time.Second, 3*time.Minute) + farewell("nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--"),
-					"kubectl-runtime", "/var/lib/kubectl-runtime/agents/abc",
+					"/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C",
+					"/bin/sh", "-c", watchdog("/dev", 5*time.Second, 3*time.Minute) + farewell("/usr/bin/nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--"),
+					"kubectl-runtime", "/var/lib/kubectl-runtime/agents", "abc", callScript,
 				},
-				Env: []corev1.EnvVar{{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+				WorkingDir: "/",
+				Env:        imageEnv(),
 				SecurityContext: &corev1.SecurityContext{
 					Privileged: new(true), RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)), RunAsNonRoot: new(false),
 				},
@@ -57,10 +60,14 @@ func wantHost() *corev1.Pod {
 					{Name: "host-bin", MountPath: "/bin", ReadOnly: true},
 					{Name: "host-sbin", MountPath: "/sbin", ReadOnly: true},
 					{Name: "host-lib", MountPath: "/lib", ReadOnly: true},
+					{Name: "host-etc", MountPath: "/etc", ReadOnly: true},
+					{Name: "host-usr-bin", MountPath: "/usr/bin", ReadOnly: true},
+					{Name: "host-usr-lib", MountPath: "/usr/lib", ReadOnly: true},
 				},
 			}},
 			Volumes: []corev1.Volume{
 				hostPath("host-usr", "/usr"), hostPath("host-bin", "/bin"), hostPath("host-sbin", "/sbin"), hostPath("host-lib", "/lib"),
+				hostPath("host-etc", "/etc"), hostPath("host-usr-bin", "/usr/bin"), hostPath("host-usr-lib", "/usr/lib"),
 			},
 		},
 	}
@@ -68,7 +75,7 @@ func wantHost() *corev1.Pod {
 
 func options(arch string) Options {
 	return Options{
-		Namespace: "kube-system", Node: node("worker-1", arch), Image: Image{Ref: "registry.k8s.io/pause:3.10", Known: true},
+		Namespace: "kube-system", Node: node("worker-1", arch), Image: Image{Ref: "registry.k8s.io/pause:3.10"},
 		Purpose: PurposeSwitch, Agent: "abc", Lifetime: 10 * time.Minute, Suffix: "x7k2p",
 	}
 }
@@ -82,9 +89,9 @@ func TestBuild(t *testing.T) {
 		"amd64 has /lib64": {
 			change: func(*Options) {},
 			want: func(p *corev1.Pod) {
-				p.Spec.Volumes = append(p.Spec.Volumes, hostPath("host-lib64", "/lib64"))
+				p.Spec.Volumes = slices.Insert(p.Spec.Volumes, 4, hostPath("host-lib64", "/lib64"))
 				c := &p.Spec.Containers[0]
-				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "host-lib64", MountPath: "/lib64", ReadOnly: true})
+				c.VolumeMounts = slices.Insert(c.VolumeMounts, 4, corev1.VolumeMount{Name: "host-lib64", MountPath: "/lib64", ReadOnly: true})
 			},
 		},
 		"an image that was named may be pulled": {
@@ -130,8 +137,10 @@ func TestBuildCanary(t *testing.T) {
 			SecurityContext: &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: "registry.k8s.io/pause:3.10", ImagePullPolicy: corev1.PullNever,
-				Command:      []string{"/agents/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt", "--for", "3m0s"},
-				VolumeMounts: []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
+				Command:      []string{"/kubectl-runtime-worker-1-canary-9q4zt/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt", "--for", "3m0s"},
+				WorkingDir:   "/",
+				Env:          []corev1.EnvVar{{Name: "GODEBUG"}, {Name: "GOGC"}, {Name: "GOMEMLIMIT"}, {Name: "GOMAXPROCS"}, {Name: "GOTRACEBACK"}},
+				VolumeMounts: []corev1.VolumeMount{{Name: "agents", MountPath: "/kubectl-runtime-worker-1-canary-9q4zt", ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/kubectl-runtime-worker-1-canary-9q4zt", Port: intstr.FromInt32(8080)}},
 					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,
@@ -147,7 +156,7 @@ func TestBuildCanary(t *testing.T) {
 		},
 	}
 	got := BuildCanary(CanaryOptions{
-		Host: host, Agent: "abc", Image: Image{Ref: "registry.k8s.io/pause:3.10", Known: true}, Lifetime: 5 * time.Minute, Suffix: "9q4zt",
+		Host: host, Agent: "abc", Image: Image{Ref: "registry.k8s.io/pause:3.10"}, Lifetime: 5 * time.Minute, Suffix: "9q4zt",
 	})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -174,49 +183,5 @@ func TestName(t *testing.T) {
 				t.Errorf("%q: %v", got, bad)
 			}
 		})
-	}
-}
-
-func image(size int64, names ...string) corev1.ContainerImage {
-	return corev1.ContainerImage{Names: names, SizeBytes: size}
-}
-
-func TestChooseImage(t *testing.T) {
-	const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	proxy := image(80, "registry.k8s.io/kube-proxy"+digest, "registry.k8s.io/kube-proxy:v1.34.4")
-	pause := image(1, "registry.k8s.io/pause"+digest, "registry.k8s.io/pause:3.9")
-	tests := map[string]struct {
-		images []corev1.ContainerImage
-		given  string
-		want   Image
-	}{
-		"pause first":                {[]corev1.ContainerImage{image(900, "app:1"), proxy, pause}, "", Image{Ref: "registry.k8s.io/pause:3.9", Known: true}},
-		"the newest pause":           {[]corev1.ContainerImage{pause, image(1, "registry.k8s.io/pause:3.10"), image(1, "k8s.gcr.io/pause:3.2")}, "", Image{Ref: "registry.k8s.io/pause:3.10", Known: true}},
-		"kube-proxy where no pause":  {[]corev1.ContainerImage{image(900, "app:1"), image(2, "tiny:1"), proxy}, "", Image{Ref: "registry.k8s.io/kube-proxy:v1.34.4", Known: true}},
-		"else the smallest":          {[]corev1.ContainerImage{image(900, "app:1"), image(20, "tiny:1"), image(30, "small:1")}, "", Image{Ref: "tiny:1", Known: true}},
-		"a digest where no tag":      {[]corev1.ContainerImage{image(20, "tiny"+digest)}, "", Image{Ref: "tiny" + digest, Known: true}},
-		"images without a name":      {[]corev1.ContainerImage{image(1, "<none>"+digest, "<none>:<none>"), image(20, "tiny:1")}, "", Image{Ref: "tiny:1", Known: true}},
-		"a registry with a port":     {[]corev1.ContainerImage{image(1, "reg.example:5000/k8s/pause:3.10.1"), image(1, "reg.example:5000/k8s/pause:3.9")}, "", Image{Ref: "reg.example:5000/k8s/pause:3.10.1", Known: true}},
-		"none reported: a guess":     {nil, "", Image{Ref: "registry.k8s.io/pause:3.10.1"}},
-		"the operator's":             {[]corev1.ContainerImage{pause}, "busybox:1", Image{Ref: "busybox:1", Given: true}},
-		"the operator's, held there": {[]corev1.ContainerImage{image(5, "busybox:1")}, "busybox:1", Image{Ref: "busybox:1", Given: true, Known: true}},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ChooseImage(node("n", "amd64", tt.images...), tt.given)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestKubeadmPause(t *testing.T) {
-	for version, want := range map[string]string{
-		"v1.20.15": "k8s.gcr.io/pause:3.2", "v1.23.17": "registry.k8s.io/pause:3.6", "v1.26.15": "registry.k8s.io/pause:3.9",
-		"v1.33.9+k3s1": "registry.k8s.io/pause:3.10", "v1.37.2": "registry.k8s.io/pause:3.10.2", "": "registry.k8s.io/pause:3.10",
-	} {
-		if got := kubeadmPause(version); got != want {
-			t.Errorf("%q: got %s, want %s", version, got, want)
-		}
 	}
 }

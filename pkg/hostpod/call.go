@@ -61,10 +61,10 @@ func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response
 	err := p.retry(ctx, limit, ask)
 	var failed *CommandError
 	if errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127) && p.agent.SHA256 != "" {
-		if req.Verb == v1alpha1.VerbFinish {
+		if req.Verb == v1alpha1.VerbFinish && failed.Code == 127 {
 			return v1alpha1.Response{}, nil // it is gone, and that is what was asked for
 		}
-		// Somebody else's end of work took the agent away.
+		// The end of somebody else's work took the agent away, or its file was damaged.
 		if err = p.ensure(ctx); err == nil {
 			err = p.retry(ctx, limit, ask)
 		}
@@ -79,7 +79,7 @@ func (p *Pod) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response,
 	if err != nil {
 		return answer, &unreadableError{fmt.Errorf("%s: %w", what, err)}
 	}
-	out, failure := run(ctx, p.exec, p.pod, what, enter(AgentPath(p.agent.SHA256)), bytes.NewReader(question))
+	out, failure := run(ctx, p.exec, p.pod, what, callAgent(p.agent.SHA256), bytes.NewReader(question))
 	if len(bytes.TrimSpace(out)) == 0 {
 		if failure == nil {
 			// An agent always answers: the stream was cut, as when its container goes with the old runtime.

@@ -117,6 +117,9 @@ func TestCall(t *testing.T) {
 		"the agent was taken away": {
 			answers: []answer{exit(127, "no such file"), exit(1, ""), ok, say(facts)}, want: facts,
 		},
+		"the agent was damaged": {
+			answers: []answer{exit(126, "its sha256 is another"), exit(1, ""), ok, say(facts)}, want: facts,
+		},
 		"another version": {
 			answers: []answer{cut(`{"apiVersion":"kubectl-runtime/v9"}`)},
 			want:    v1alpha1.Response{APIVersion: "kubectl-runtime/v9"}, err: `it speaks "kubectl-runtime/v9"`,
@@ -132,7 +135,10 @@ func TestCall(t *testing.T) {
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Errorf("got %v, want %q", err, tt.err)
 			}
-			want := []string{"nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--", "/var/lib/kubectl-runtime/agents/abc"}
+			want := []string{
+				"/usr/bin/nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--", "/bin/sh", "-c", callScript, "kubectl-runtime",
+				"/var/lib/kubectl-runtime/agents", "abc",
+			}
 			if !slices.Equal(x.argv[0], want) {
 				t.Errorf("ran %q", x.argv[0])
 			}
@@ -270,6 +276,14 @@ func TestLimits(t *testing.T) {
 // TestFinishWhenTheAgentIsGone: nothing is brought back only to be removed.
 func TestFinishWhenTheAgentIsGone(t *testing.T) {
 	p, _, _ := testPod(t, exit(127, "nsenter: failed to execute: No such file or directory"))
+	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbFinish}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFinishWhenTheAgentIsDamaged: what a damaged agent can't remove, another of the same does.
+func TestFinishWhenTheAgentIsDamaged(t *testing.T) {
+	p, _, _ := testPod(t, exit(126, "its sha256 is another"), exit(1, ""), ok, say(v1alpha1.Response{}))
 	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbFinish}); err != nil {
 		t.Error(err)
 	}

@@ -24,11 +24,13 @@ type CanaryOptions struct {
 
 // BuildCanary returns the pod that proves what a pod in the host's network can't: that the runtime gives pods a
 // network, and that the kubelet's probes reach them through it. It has no privileges; the agent, whose directory is
-// mounted read-only, is all it runs, and it ends after a while: whoever needs it for longer starts another.
+// mounted read-only, is all it runs, and it ends after a while: whoever needs it for longer starts another. The agent is a static
+// program, mounted at a path that no image can know of: neither a linker nor a volume of the image comes in between.
 func BuildCanary(o CanaryOptions) *corev1.Pod {
 	node := o.Host.Spec.NodeName
 	name := Name(node, ComponentCanary, o.Suffix)
-	// A kubelet that doesn't know the pod's address yet asks its own machine instead: nobody else may answer that well.
+	// Where it answers and where the agent is mounted, by a name of this pod alone. A kubelet that doesn't know the pod's address yet
+	// asks its own machine instead: nobody else may answer that well.
 	path := "/" + name
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -58,8 +60,10 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{"/agents/" + o.Agent, "canary", "--listen", ":8080", "--path", path, "--for", Silence.String()},
-				VolumeMounts:    []corev1.VolumeMount{{Name: "agents", MountPath: "/agents", ReadOnly: true}},
+				Command:         []string{path + "/" + o.Agent, "canary", "--listen", ":8080", "--path", path, "--for", Silence.String()},
+				WorkingDir:      "/",
+				Env:             goEnv(),
+				VolumeMounts:    []corev1.VolumeMount{{Name: "agents", MountPath: path, ReadOnly: true}},
 				ReadinessProbe: &corev1.Probe{
 					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(CanaryPort)}},
 					PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 3, SuccessThreshold: 1,

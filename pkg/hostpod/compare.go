@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -69,8 +70,14 @@ var telling = map[string]bool{
 
 // tellingContainer are the same below a container.
 var tellingContainer = map[string]bool{
-	"lifecycle": true, "livenessProbe": true, "startupProbe": true, "readinessProbe": true, "restartPolicy": true, "args": true, "workingDir": true,
+	"lifecycle": true, "livenessProbe": true, "startupProbe": true, "readinessProbe": true, "restartPolicy": true, "args": true, "workingDir": true, "envFrom": true,
 	"securityContext.capabilities": true, "securityContext.seLinuxOptions": true, "securityContext.readOnlyRootFilesystem": true,
+}
+
+// tellingElement are the same in an element of one of a container's lists: a variable that we empty, and what is mounted at a path.
+var tellingElement = map[string][]string{
+	"env":          {"value", "valueFrom"},
+	"volumeMounts": {"subPath", "subPathExpr"},
 }
 
 // Compare says what in the pod that admission returned isn't what was asked for. Defaults, and what doesn't touch the
@@ -140,14 +147,32 @@ func (c *comparer) list(field string, want []any, got any) {
 		taken[j] = true
 		c.value(fmt.Sprintf("%s[%d]", field, i), w, list[j])
 	}
-	if field != "spec.containers" && !strings.HasSuffix(field, ".command") {
-		return // more volumes, tolerations, variables don't touch the pod's use
-	}
 	for j, x := range list {
-		if !taken[j] {
+		if !taken[j] && c.intrudes(field, want, x) {
 			c.add(fmt.Sprintf("%s[%d]", field, j), nil, x)
 		}
 	}
+}
+
+// intrudes reports whether an element more in a list touches the pod's use. More volumes, tolerations and most variables don't; what
+// is mounted over or into a path of ours does, and a variable that the dynamic linker reads, or that is there a second time: the last one wins.
+func (c *comparer) intrudes(field string, want []any, x any) bool {
+	switch {
+	case field == "spec.containers", strings.HasSuffix(field, ".command"):
+		return true
+	case strings.HasSuffix(field, ".env"):
+		return strings.HasPrefix(nameOf(x), "LD_") || slices.ContainsFunc(want, func(w any) bool { return nameOf(w) == nameOf(x) })
+	case strings.HasSuffix(field, ".volumeMounts"):
+		return slices.ContainsFunc(want, func(w any) bool { return overlap(nameOf(w), nameOf(x)) })
+	}
+	return false
+}
+
+// overlap reports whether one of two paths is the other or lies in it.
+func overlap(a, b string) bool {
+	within := func(x, dir string) bool { return dir == "/" || x == dir || strings.HasPrefix(x, dir+"/") }
+	a, b = path.Clean(a), path.Clean(b)
+	return within(a, b) || within(b, a)
 }
 
 func (c *comparer) tolerated(field string, got any) bool {
@@ -163,6 +188,10 @@ func tells(field string) bool {
 		return false
 	}
 	_, rest, _ = strings.Cut(rest, "].")
+	if list, element, found := strings.Cut(rest, "["); found {
+		_, key, _ := strings.Cut(element, "].")
+		return slices.Contains(tellingElement[list], key)
+	}
 	return tellingContainer[rest]
 }
 

@@ -2,6 +2,7 @@ package hostpod
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestCompare(t *testing.T) {
 		"defaults": {mutate: func(*corev1.Pod) {}},
 		"what doesn't touch its use": {mutate: func(p *corev1.Pod) {
 			p.Spec.Tolerations = append([]corev1.Toleration{{Key: "x", Operator: corev1.TolerationOpExists}}, p.Spec.Tolerations...)
-			p.Spec.Containers[0].Env = append([]corev1.EnvVar{{Name: "HTTP_PROXY", Value: "x"}}, p.Spec.Containers[0].Env...)
+			p.Spec.Containers[0].Env = append([]corev1.EnvVar{{Name: "HTTP_PROXY", Value: "x"}, {Name: "TZ", Value: "Europe/Berlin"}}, p.Spec.Containers[0].Env...)
 			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "more"})
 			p.Annotations = map[string]string{"policy.example/checked": "true"}
 			p.Labels["team"] = "x"
@@ -97,6 +98,56 @@ func TestCompare(t *testing.T) {
 		"a limit it can live with": {mutate: func(p *corev1.Pod) {
 			p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}
 		}},
+		"a variable that is given a value": {
+			mutate: func(p *corev1.Pod) {
+				env := p.Spec.Containers[0].Env
+				env[slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == "LD_PRELOAD" })].Value = "/evil.so"
+			},
+			want:  []Mutation{{"spec.containers[0].env[4].value", "nothing", `"/evil.so"`}},
+			cause: "mutating webhook",
+		},
+		"a variable that is taken from elsewhere": {
+			mutate: func(p *corev1.Pod) {
+				p.Spec.Containers[0].Env[4].ValueFrom = &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}
+			},
+			want: []Mutation{{"spec.containers[0].env[4].valueFrom", "nothing", `{"fieldRef":{"fieldPath":"metadata.name"}}`}},
+		},
+		"a variable that is there twice": {
+			mutate: func(p *corev1.Pod) {
+				p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: "LD_PRELOAD", Value: "/evil.so"})
+			},
+			want: []Mutation{{"spec.containers[0].env[29]", "nothing", `{"name":"LD_PRELOAD","value":"/evil.so"}`}},
+		},
+		"another variable of the linker": {
+			mutate: func(p *corev1.Pod) {
+				p.Spec.Containers[0].Env = append([]corev1.EnvVar{{Name: "LD_BIND_NOW", Value: "1"}}, p.Spec.Containers[0].Env...)
+			},
+			want: []Mutation{{"spec.containers[0].env[0]", "nothing", `{"name":"LD_BIND_NOW","value":"1"}`}},
+		},
+		"variables out of a ConfigMap": {
+			mutate: func(p *corev1.Pod) {
+				p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "x"}}}}
+			},
+			want: []Mutation{{"spec.containers[0].envFrom", "nothing", `[{"configMapRef":{"name":"x"}}]`}},
+		},
+		"a mount into one of ours": {
+			mutate: func(p *corev1.Pod) {
+				p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "more", MountPath: "/usr/local/sbin/"})
+			},
+			want: []Mutation{{"spec.containers[0].volumeMounts[8]", "nothing", `{"mountPath":"/usr/local/sbin/","name":"more"}`}},
+		},
+		"a mount beside ours": {mutate: func(p *corev1.Pod) {
+			p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts,
+				corev1.VolumeMount{Name: "more", MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"}, corev1.VolumeMount{Name: "more", MountPath: "/usrlocal"})
+		}},
+		"a part of what is mounted": {
+			mutate: func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "local" },
+			want:   []Mutation{{"spec.containers[0].volumeMounts[0].subPath", "nothing", `"local"`}},
+		},
+		"another working directory": {
+			mutate: func(p *corev1.Pod) { p.Spec.Containers[0].WorkingDir = "/tmp" },
+			want:   []Mutation{{"spec.containers[0].workingDir", `"/"`, `"/tmp"`}},
+		},
 		"a mount taken": {
 			mutate: func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = p.Spec.Containers[0].VolumeMounts[1:] },
 			want:   []Mutation{{"spec.containers[0].volumeMounts[0]", `{"mountPath":"/usr","name":"host-usr","readOnly":true}`, "nothing"}},

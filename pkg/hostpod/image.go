@@ -2,86 +2,179 @@ package hostpod
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/kubernetes"
 )
 
-// Image is the image that our pods on a node run. Nothing of it is used but that it exists.
+// Image is the image that our pods on a node run. It is the ground that the host's programs are mounted on: none of its own is run,
+// see hostMounts and imageEnv.
 type Image struct {
 	Ref string
 	// Given says that the operator named it: it may then be pulled.
 	Given bool
-	// Known says that the node reported to hold it.
-	Known bool
 }
 
-// ChooseImage picks an image that the node already holds: pause first, then kube-proxy, then the smallest. A node
-// reports its fifty largest images only, so pause may be missing there; where nothing is reported at all, the pause
-// image that kubeadm uses with this version is a guess (Known is false).
-func ChooseImage(node *corev1.Node, given string) Image {
-	if given != "" {
-		return Image{Ref: given, Given: true, Known: holds(node, given)}
+// NoImageError says that a node has no image that may be used without being named.
+type NoImageError struct {
+	Node string
+	// Example is an image that would do.
+	Example string
+	// Err is why the pods of kube-system are not known; nil where they are.
+	Err error
+}
+
+// Error implements error.
+func (e *NoImageError) Error() string {
+	why := "no DaemonSet or static pod of kube-system runs there"
+	if e.Err != nil {
+		why = fmt.Sprintf("the pods of kube-system could not be listed (%v)", e.Err)
 	}
+	return fmt.Sprintf("node %s reports no pause image of Kubernetes, and %s, so no image for the pod there is certain to come from an administrator; "+
+		"an image that a user of the cluster may have brought to the node is not used for a privileged pod: name one that you trust with --image, as --image=%s", e.Node, why, e.Example)
+}
+
+// Unwrap returns why the pods of kube-system are not known.
+func (e *NoImageError) Unwrap() error { return e.Err }
+
+// FindImage chooses the image of our pods on a node, asking for the pods of kube-system where it needs them. Without the right to list
+// those it does with what the node reports.
+func FindImage(ctx context.Context, client kubernetes.Interface, node *corev1.Node, given string) (Image, error) {
+	if image := ChooseImage(node, given); image.Ref != "" {
+		return image, nil
+	}
+	list, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node.Name).String(),
+	})
+	switch {
+	case apierrors.IsForbidden(err):
+	case err != nil:
+		return Image{}, fmt.Errorf("looking for an image for the pod on node %s: %w", node.Name, err)
+	default:
+		if image := ChooseImage(node, given, list.Items...); image.Ref != "" {
+			return image, nil
+		}
+	}
+	return Image{}, &NoImageError{Node: node.Name, Example: kubeadmPause(node.Status.NodeInfo.KubeletVersion), Err: err}
+}
+
+// ChooseImage picks an image that the node holds and that nobody but the cluster's administrators can have chosen: the pod is
+// privileged, and whoever may run pods brings any image to a node under any name. The newest pause of Kubernetes comes first; a node
+// reports its fifty largest images only, so it may be missing there. Else it is one that a DaemonSet or a static pod among the given
+// pods runs. An image without a Ref says that there is none.
+func ChooseImage(node *corev1.Node, given string, pods ...corev1.Pod) Image {
+	if given != "" {
+		return Image{Ref: given, Given: true}
+	}
+	if ref := newestPause(node); ref != "" {
+		return Image{Ref: ref}
+	}
+	return Image{Ref: systemImage(node, pods)}
+}
+
+// pauses are the repositories from which Kubernetes gives pause away, by all names it had. Only their registry can bring an image to
+// a node under such a name, or a mirror that an administrator configured for it there. Of other registries a tenant may have a part, and
+// in these nothing but the full name counts: anybody may name an image of his own "pause".
+var pauses = map[string]bool{
+	"registry.k8s.io/pause": true, "registry.k8s.io/pause-amd64": true, "registry.k8s.io/pause-arm64": true,
+	"k8s.gcr.io/pause": true, "k8s.gcr.io/pause-amd64": true, "k8s.gcr.io/pause-arm64": true,
+	"gcr.io/google_containers/pause": true, "gcr.io/google_containers/pause-amd64": true, "gcr.io/google_containers/pause-arm64": true,
+	"gcr.io/google-containers/pause": true, "gcr.io/google-containers/pause-amd64": true, "gcr.io/google-containers/pause-arm64": true,
+}
+
+// newestPause is the newest pause that the node reports. Digests are left out: they don't survive every way of carrying an image into
+// another runtime.
+func newestPause(node *corev1.Node) string {
+	var refs []string
+	for _, image := range node.Status.Images {
+		for _, name := range image.Names {
+			if repository, tag := splitTag(name); pauses[repository] && tag != "" && !byDigest(name) {
+				refs = append(refs, name)
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return ""
+	}
+	return slices.MinFunc(refs, func(a, b string) int { return cmp.Or(newerTag(a, b), cmp.Compare(a, b)) })
+}
+
+// systemImage is the image of one of kube-system's own pods on the node: of those that a plain name gives and that asks for no pull
+// secret, the smallest.
+func systemImage(node *corev1.Node, pods []corev1.Pod) string {
 	type candidate struct {
-		ref  string
-		rank int
-		size int64
+		ref           string
+		digest, login int
+		size          int64
 	}
 	var all []candidate
-	for _, image := range node.Status.Images {
-		if ref := bestName(image.Names); ref != "" {
-			all = append(all, candidate{ref, rank(ref), image.SizeBytes})
+	for i := range pods {
+		pod := &pods[i]
+		if !ofSystem(pod) || pod.Spec.NodeName != node.Name {
+			continue
+		}
+		for _, c := range pod.Spec.Containers {
+			if !holds(pod, c.Name) {
+				continue
+			}
+			all = append(all, candidate{c.Image, number(byDigest(c.Image)), number(len(pod.Spec.ImagePullSecrets) > 0), sizeOf(node, c.Image)})
 		}
 	}
 	if len(all) == 0 {
-		return Image{Ref: kubeadmPause(node.Status.NodeInfo.KubeletVersion)}
+		return ""
 	}
-	best := slices.MinFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), newerTag(a.ref, b.ref, a.rank), cmp.Compare(a.size, b.size), cmp.Compare(a.ref, b.ref))
-	})
-	return Image{Ref: best.ref, Known: true}
+	return slices.MinFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.login, b.login), cmp.Compare(a.digest, b.digest), cmp.Compare(a.size, b.size), cmp.Compare(a.ref, b.ref))
+	}).ref
 }
 
-func holds(node *corev1.Node, ref string) bool {
-	return slices.ContainsFunc(node.Status.Images, func(i corev1.ContainerImage) bool { return slices.Contains(i.Names, ref) })
+// ofSystem reports whether a pod is one that kube-system's DaemonSets or a node's own manifests make. Both can be forged, an owner as
+// well as the annotation of a mirror pod, by whoever may create pods: so they count in kube-system alone, where only administrators may.
+func ofSystem(pod *corev1.Pod) bool {
+	if pod.Namespace != metav1.NamespaceSystem {
+		return false
+	}
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return true
+	}
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && owner.Kind == "DaemonSet" && strings.HasPrefix(owner.APIVersion, "apps/")
 }
 
-// bestName prefers a tag: digests don't survive every way of carrying an image into another runtime.
-func bestName(names []string) string {
-	usable := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" || strings.Contains(n, "<none>") })
-	if i := slices.IndexFunc(usable, func(n string) bool { return !strings.Contains(n, "@") }); i >= 0 {
-		return usable[i]
-	}
-	if len(usable) > 0 {
-		return usable[0]
-	}
-	return ""
+// holds reports whether the node has the image of a pod's container.
+func holds(pod *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == container && s.ImageID != "" })
 }
 
-const (
-	rankPause = iota
-	rankProxy
-	rankOther
-)
-
-func rank(ref string) int {
-	switch repository, _ := splitTag(ref); repository[strings.LastIndexByte(repository, '/')+1:] {
-	case "pause", "pause-amd64", "pause-arm64", "mirrored-pause", "ose-pod":
-		return rankPause
-	case "kube-proxy", "kube-proxy-amd64", "kube-proxy-arm64":
-		return rankProxy
-	}
-	return rankOther
-}
-
-// newerTag orders images of the same kind by version, newest first: the newest is in use, old ones get collected.
-func newerTag(a, b string, rank int) int {
-	if rank == rankOther {
+// sizeOf is the size of an image as the node reports it; one that isn't reported is smaller than all that are.
+func sizeOf(node *corev1.Node, ref string) int64 {
+	i := slices.IndexFunc(node.Status.Images, func(i corev1.ContainerImage) bool { return slices.Contains(i.Names, ref) })
+	if i < 0 {
 		return 0
 	}
+	return node.Status.Images[i].SizeBytes
+}
+
+func byDigest(ref string) bool { return strings.Contains(ref, "@") }
+
+// number makes a truth comparable.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// newerTag orders images by version, newest first: the newest is in use, old ones get collected.
+func newerTag(a, b string) int {
 	_, ta := splitTag(a)
 	_, tb := splitTag(b)
 	va, errA := version.ParseGeneric(ta)

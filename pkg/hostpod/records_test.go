@@ -206,8 +206,8 @@ func TestFirstFormat(t *testing.T) {
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) || !c.fits(got) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			if path := x.argv[2][len(x.argv[2])-1]; path != AgentPath(theirs) {
-				t.Errorf("asked %s", path)
+			if sha := x.argv[2][len(x.argv[2])-1]; sha != theirs {
+				t.Errorf("asked %s", sha)
 			}
 			if asked["apiVersion"] != v1alpha1.APIVersionAlpha1 {
 				t.Errorf("asked in %v", asked["apiVersion"])
@@ -263,7 +263,7 @@ func TestAgentTakenAwayBesideAnOpenRun(t *testing.T) {
 	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather}); err != nil {
 		t.Error(err)
 	}
-	if path := x.argv[3][len(x.argv[3])-1]; path != AgentPath(theirs) {
-		t.Errorf("asked %s", path)
+	if sha := x.argv[3][len(x.argv[3])-1]; sha != theirs {
+		t.Errorf("asked %s", sha)
 	}
 }

@@ -23,7 +23,8 @@ const (
 )
 
 // heardDir is a directory in memory that every container of every runtime has of its own, so that a full disk keeps nobody from
-// being heard, and the pod has no volume that would stop a drain. Whoever speaks to the pod leaves heardMark in it.
+// being heard, and the pod has no volume that would stop a drain. Whoever speaks to the pod leaves heardMark in it: a directory, as
+// making one follows no link that an image may have put there. The scripts of the pod redirect nothing into it either.
 const (
 	heardDir  = "/dev"
 	heardMark = "kubectl-runtime-heard"
@@ -37,28 +38,28 @@ func watchdog(dir string, tick, silence time.Duration) string {
 while [ "$silent" -lt %[3]d ]; do
   /bin/sleep %[2]g || exit 1
   silent=$((silent + 1))
-  if [ -e %[1]s/%[4]s ]; then
-    /bin/rm -f %[1]s/%[4]s || exit 1
+  if [ -d %[1]s/%[4]s ]; then
+    /bin/rmdir %[1]s/%[4]s || exit 1
     silent=0
   fi
 done
 `, dir, tick.Seconds(), silence/tick, heardMark)
 }
 
-// farewell is what a host pod does after the silence: the agent that was brought through it, $1, removes what nothing needs on the node,
-// itself among that, as its plugin would have done. An upload that a power cut ended has left a part of one. The words of host
-// enter the host's namespaces.
+// farewell is what a host pod does after the silence: the agent that was brought through it, $2 in the directory $1, removes what nothing
+// needs on the node, itself among that, as its plugin would have done; callScript, which runs it, is $3. An upload that a power cut
+// ended has left a part of one. The words of host enter the host's namespaces.
 func farewell(host ...string) string {
-	return fmt.Sprintf(`host() { timeout 120 %s "$@"; }
-host "$1" finish
-host find "${1%%/*}" -maxdepth 1 -name '*.tmp.*' -mmin +2 -exec rm -f {} +
+	return fmt.Sprintf(`host() { /usr/bin/timeout 120 %s "$@"; }
+host /bin/sh -c "$3" "$0" "$1" "$2" finish
+host find "$1" -maxdepth 1 -name '*.tmp.*' -mmin +2 -exec /bin/rm -f {} +
 exit 0
 `, strings.Join(host, " "))
 }
 
-// speaking is a command that leaves the mark first. Without a command it does that alone.
+// speaking is a command that leaves the mark first, without the container's environment. Without a command it leaves the mark alone.
 func speaking(dir string, argv []string) []string {
-	return append([]string{"/bin/sh", "-c", fmt.Sprintf(`printf '' >%s/%s; exec "$@"`, dir, heardMark), ManagedBy}, argv...)
+	return clean(script(fmt.Sprintf(`/bin/mkdir %s/%s 2>&-; exec "$@"`, dir, heardMark), argv...)...)
 }
 
 // line is the way to run commands in one host pod: each of them tells the pod that somebody is there.

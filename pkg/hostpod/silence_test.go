@@ -2,12 +2,13 @@ package hostpod
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,7 +53,7 @@ func TestWatchdog(t *testing.T) {
 		dir := t.TempDir()
 		_, done := start(t, dir)
 		for range 6 {
-			if said := speak(t, dir, "echo", "$HOME", "a b"); said != "$HOME a b\n" {
+			if said := speak(t, dir, "/bin/echo", "$HOME", "a b"); said != "$HOME a b\n" {
 				t.Errorf("said %q", said)
 			}
 			select {
@@ -78,8 +79,20 @@ func TestWatchdog(t *testing.T) {
 			t.Error("ended with 0: it would not be started again under another runtime")
 		}
 	})
+	t.Run("a link in the mark's place is not followed", func(t *testing.T) {
+		dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+		if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.Symlink(victim, filepath.Join(dir, heardMark))); err != nil {
+			t.Fatal(err)
+		}
+		if said := speak(t, dir, "/bin/echo", "x"); said != "x\n" {
+			t.Errorf("said %q", said)
+		}
+		if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
+			t.Errorf("wrote through it: %q, %v", text, err)
+		}
+	})
 	t.Run("a mark that can't be left bars no command", func(t *testing.T) {
-		if said := speak(t, filepath.Join(t.TempDir(), "none"), "echo", "x"); !strings.HasSuffix(said, "x\n") {
+		if said := speak(t, filepath.Join(t.TempDir(), "none"), "/bin/echo", "x"); said != "x\n" {
 			t.Errorf("said %q", said)
 		}
 	})
@@ -88,11 +101,21 @@ func TestWatchdog(t *testing.T) {
 // TestFarewell: a pod that ends by itself has its agent tidy up, and removes the pieces of agents that never arrived whole.
 func TestFarewell(t *testing.T) {
 	const asked = "#!/bin/sh\necho \"$@\" >\"$0.asked\"\n"
-	for name, agent := range map[string]string{"the agent stands there": asked, "it was never brought": "", "it fails": asked + "exit 1\n"} {
+	for name, c := range map[string]struct {
+		agent  string
+		edited string // what was added to it since
+		asked  string
+	}{
+		"the agent stands there": {agent: asked, asked: "finish\n"},
+		"it was never brought":   {},
+		"it fails":               {agent: asked + "exit 1\n", asked: "finish\n"},
+		"it was changed":         {agent: asked, edited: "# and more\n"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			file, old, young := filepath.Join(dir, "abc"), filepath.Join(dir, "abc.tmp.17"), filepath.Join(dir, "def.tmp.18")
-			for path, text := range map[string]string{file: agent, old: "half", young: "half"} {
+			sha := fmt.Sprintf("%x", sha256.Sum256([]byte(c.agent)))
+			file, old, young := filepath.Join(dir, sha), filepath.Join(dir, "abc.tmp.17"), filepath.Join(dir, "def.tmp.18")
+			for path, text := range map[string]string{file: c.agent + c.edited, old: "half", young: "half"} {
 				if text == "" {
 					continue
 				}
@@ -103,11 +126,12 @@ func TestFarewell(t *testing.T) {
 			if past := time.Now().Add(-5 * time.Minute); os.Chtimes(old, past, past) != nil {
 				t.Fatal("can't be made older")
 			}
-			out, err := exec.Command("/bin/sh", "-c", watchdog(t.TempDir(), time.Millisecond, time.Millisecond)+farewell("env"), ManagedBy, file).CombinedOutput()
+			argv := script(watchdog(t.TempDir(), time.Millisecond, time.Millisecond)+farewell("/usr/bin/env"), dir, sha, callScript)
+			out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 			if err != nil {
 				t.Errorf("ended with %v (%s): the kubelet would start it again", err, out)
 			}
-			if said, _ := os.ReadFile(file + ".asked"); agent != "" && string(said) != "finish\n" {
+			if said, _ := os.ReadFile(file + ".asked"); string(said) != c.asked {
 				t.Errorf("the agent was asked %q", said)
 			}
 			if _, err := os.Stat(old); err == nil {

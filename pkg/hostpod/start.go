@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,22 @@ const StartTimeout = time.Minute
 // Start creates the pod on the node and waits until it runs. A pod that doesn't is deleted again, and the error says
 // why. One that does is kept alive until Stop; when nobody is there to do either, it ends by itself. Nothing is created that admission would change: the server is asked first, with a dry run of exactly this pod.
 func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
+	p, err := start(ctx, c, o)
+	if failed, ok := errors.AsType[*StartError](err); ok && failed.Left == nil && lacksInEtc(failed.Err) {
+		o.bareEtc = true
+		return start(ctx, c, o)
+	}
+	return p, err
+}
+
+// lacksInEtc reports whether a container wasn't made because the host's /etc has no file where the runtime mounts its own: a system
+// that learns its name from the network may have no /etc/hostname.
+func lacksInEtc(err error) bool {
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "etc/") && strings.Contains(text, "read-only file system")
+}
+
+func start(ctx context.Context, c Client, o Options) (*Pod, error) {
 	if o.Suffix == "" {
 		o.Suffix = rand.String(5)
 	}
@@ -75,7 +92,7 @@ func Start(ctx context.Context, c Client, o Options) (*Pod, error) {
 		err = p.waitRunning(ctx)
 	}
 	if err != nil {
-		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Image: o.Image, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
+		return nil, &StartError{Node: o.Node.Name, Namespace: o.Namespace, Err: err, Left: p.Stop(context.WithoutCancel(ctx))}
 	}
 	p.hold(ctx, l)
 	return p, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,42 @@ func TestStart(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.requests, api.Requests()); tt.requests != nil && diff != "" {
 				t.Errorf("requests, -want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStartOnABareEtc: runtimes mount a file of their own at /etc/hostname in every container, which they can't where the host has none
+// and its /etc is mounted read-only.
+func TestStartOnABareEtc(t *testing.T) {
+	for name, c := range map[string]struct {
+		message string
+		starts  bool
+	}{
+		"runc":                       {`failed to create containerd task: error mounting ".../hostname" to rootfs at "/etc/hostname": open /run/x/rootfs/etc/hostname: read-only file system`, true},
+		"crun":                       {"creating `/etc/hostname`: openat2 `etc/hostname`: Read-only file system", true},
+		"another failure of a mount": {`error mounting "/x" to rootfs at "/usr/x": mkdir /run/x/rootfs/usr/x: read-only file system`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := apitest.New(t)
+			defer kubelet(api, func(pod *corev1.Pod) {
+				if slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/etc" }) {
+					waiting("RunContainerError", c.message)(pod)
+					return
+				}
+				pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: Container, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+			})()
+			o := options("amd64")
+			o.Suffix = ""
+			p, err := Start(t.Context(), Client{Kube: api.Client(), Exec: &scripted{t: t}}, o)
+			if (err == nil) != c.starts {
+				t.Fatalf("got %v", err)
+			}
+			if err == nil {
+				err = p.Stop(t.Context())
+			}
+			if left := api.Names("pods"); len(left) > 0 || c.starts && err != nil {
+				t.Errorf("left %v, %v", left, err)
 			}
 		})
 	}

@@ -13,18 +13,24 @@ import (
 // agentDir is where agents stand on the node, each by its own sha256. Never /run or /tmp: they may be noexec.
 const agentDir = "/var/lib/kubectl-runtime/agents"
 
-// AgentPath is where the agent of that sha256 stands on the node.
-func AgentPath(sha256 string) string { return agentDir + "/" + sha256 }
-
 // enter runs a command in the host's namespaces. It stays in the pod's cgroup: what must outlive the pod is started as
 // a unit of the host.
 func enter(argv ...string) []string {
-	return append([]string{"nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--"}, argv...)
+	return append([]string{"/usr/bin/nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--"}, argv...)
 }
 
 // Scripts are constant; what varies comes in as $1 and $2. $1 is the directory, $2 the agent's sha256.
 const (
 	verifyScript = `echo "$2  $1/$2" | sha256sum -c --status - 2>/dev/null && test -x "$1/$2"`
+
+	// The agent is verified each time before it runs: a file that a full disk or a crash damaged, or that was edited, isn't run. Only root
+	// can write in its directory, so nobody else comes in between. What follows $2 is the agent's own.
+	callScript = `agent=$1/$2
+test -e "$agent" || { echo "the agent $agent is not on the node" >&2; exit 127; }
+` + verifyScript + ` || { echo "the agent $agent is damaged: its sha256 is another" >&2; exit 126; }
+shift 2
+exec "$agent" "$@"
+`
 
 	// What the records say comes before the agent: one that is of another version than the open run must not even be brought.
 	lookScript = `for f in "${1%/*}"/runs/r-*/run.json; do
@@ -54,8 +60,14 @@ sync "$1" 2>/dev/null || sync
 `
 )
 
-func script(text, dir, sha string) []string {
-	return []string{"sh", "-c", text, "kubectl-runtime", dir, sha}
+// script is a command that runs a constant script on its parameters.
+func script(text string, parameters ...string) []string {
+	return append([]string{"/bin/sh", "-c", text, ManagedBy}, parameters...)
+}
+
+// callAgent is a command that runs the agent of that sha256 on the host.
+func callAgent(sha256 string, args ...string) []string {
+	return enter(script(callScript, append([]string{agentDir, sha256}, args...)...)...)
 }
 
 // EnsureAgent finds the agent that is to be asked. Where a run is open it is the one that the run's record names, and no other;
@@ -76,7 +88,7 @@ func (p *Pod) ensure(ctx context.Context) error {
 	case err != nil && !missing:
 		return p.bringing(err)
 	case missing && (failed.Code == 126 || failed.Code == 127):
-		return p.bringing(fmt.Errorf("the host has no nsenter or no sh where the pod looks for them (%s): %w", path, failed))
+		return p.bringing(fmt.Errorf("the host lacks /usr/bin/nsenter, /bin/sh, or one of the programs that bring the agent (looked for in %s): %w", searchPath, failed))
 	}
 	open, err := openRecord(listing)
 	if err != nil {

@@ -49,14 +49,14 @@ func TestEnsureAgent(t *testing.T) {
 		if err := p.EnsureAgent(t.Context(), agent); err != nil {
 			t.Error(err)
 		}
-		want := []string{"nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--", "sh", "-c", uploadScript, "kubectl-runtime", "/var/lib/kubectl-runtime/agents", agent.SHA256}
+		want := []string{"/usr/bin/nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--", "/bin/sh", "-c", uploadScript, "kubectl-runtime", "/var/lib/kubectl-runtime/agents", agent.SHA256}
 		if diff := cmp.Diff(want, x.argv[2]); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	})
 	t.Run("a host without nsenter", func(t *testing.T) {
 		p, _, _ := testPod(t, exit(127, "nsenter: not found"))
-		if err := p.EnsureAgent(t.Context(), agent); err == nil || !strings.Contains(err.Error(), "no nsenter") {
+		if err := p.EnsureAgent(t.Context(), agent); err == nil || !strings.Contains(err.Error(), "the host lacks /usr/bin/nsenter") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -122,12 +122,45 @@ func TestScripts(t *testing.T) {
 			t.Errorf("the good one is gone: %v", err)
 		}
 	})
+	// call runs the agent as every question does.
+	call := func(args ...string) (string, int) {
+		argv := script(callScript, append([]string{dir, agent.SHA256}, args...)...)
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader("the question")
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	t.Run("called", func(t *testing.T) {
+		agent := packed(t, "#!/bin/sh\necho \"$#:$*:$(cat)\"\nexit 3\n")
+		if err := sh(uploadScript, agent.SHA256, agent.Gzip); err != nil {
+			t.Fatal(err)
+		}
+		argv := script(callScript, dir, agent.SHA256, "a b", "$c")
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader("the question")
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); string(out) != "2:a b $c:the question\n" || code != 3 {
+			t.Errorf("exit code %d: %q", code, out)
+		}
+		if err := os.Remove(filepath.Join(dir, agent.SHA256)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("changed on the node", func(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, agent.SHA256), []byte("#!/bin/sh\necho evil\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if sh(verifyScript, agent.SHA256, nil) == nil {
 			t.Error("verified a changed agent")
+		}
+		if out, code := call(); code != 126 || strings.Contains(out, "evil\n") {
+			t.Errorf("called a changed agent: exit code %d: %s", code, out)
+		}
+		if err := os.Remove(filepath.Join(dir, agent.SHA256)); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := call(); code != 127 || !strings.Contains(out, "is not on the node") {
+			t.Errorf("called an agent that isn't there: exit code %d: %s", code, out)
 		}
 	})
 	t.Run("input can't become a command", func(t *testing.T) {

@@ -21,7 +21,6 @@ import (
 type StartError struct {
 	Node      string
 	Namespace string
-	Image     Image
 	Err       error
 	// Left is set when the pod could not be deleted again.
 	Left error
@@ -57,12 +56,9 @@ func (e *StartError) Hint() string {
 	case has("admission webhook"):
 		return fmt.Sprintf("an admission webhook decided that: exempt namespace %s, or choose another with -n", e.Namespace)
 	case has("ErrImageNeverPull"):
-		if e.Image.Known {
-			return "the node doesn't hold the image that it reported: name one that it holds, or can pull, with --image"
-		}
-		return "the node reports no image, so kubeadm's was tried: name one that it holds, or can pull, with --image"
+		return "the node doesn't hold the image any more, or keeps it for pods with a pull secret: name one that you trust, and that it holds or can pull, with --image"
 	case has("ErrImagePull"), has("ImagePullBackOff"), has("InvalidImageName"):
-		return "name an image that the node holds, or can pull, with --image"
+		return "name an image that you trust, and that the node holds or can pull, with --image"
 	case has("hostPath type check failed"):
 		return "the host has no such directory: this system is laid out in a way that isn't known"
 	}

@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -70,7 +72,10 @@ type Engine struct {
 
 	mu       sync.Mutex // serialises report and guards what follows
 	opened   map[string]agentbin.Agent
+	images   map[string]hostpod.Image // by node: of the first pod that ran there
 	reviewed map[string]error
+
+	entrants sync.Once
 }
 
 // New returns an engine. The report callback is called from one goroutine at a time; nil drops the events.
@@ -86,7 +91,7 @@ func New(client kubernetes.Interface, config *rest.Config, opts Options, report 
 		client: client, opts: opts, report: report, agents: agentbin.Open,
 		decide: decider{build: plan.Build, inverse: plan.Inverse, compose: plan.Compose, verify: plan.Verify, compare: plan.Compare},
 		judge:  judging(client, config),
-		opened: map[string]agentbin.Agent{}, reviewed: map[string]error{},
+		opened: map[string]agentbin.Agent{}, images: map[string]hostpod.Image{}, reviewed: map[string]error{},
 	}
 	e.start = e.starter(hostpod.Client{Kube: client, REST: config})
 	return e
@@ -109,9 +114,9 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
-		image := hostpod.ChooseImage(node, e.opts.Image)
-		if !image.Known && !image.Given {
-			e.say(Event{Node: node.Name, Warning: true, Text: fmt.Sprintf("the node reports no images; trying %s", image.Ref)})
+		image, err := e.image(ctx, node)
+		if err != nil {
+			return nil, err
 		}
 		pod, err := hostpod.Start(ctx, c, hostpod.Options{
 			Namespace: e.opts.Namespace, Node: node, Image: image, Purpose: purpose, Agent: agent.SHA256, Lifetime: lifetime,
@@ -119,6 +124,7 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		if err != nil {
 			return nil, err
 		}
+		e.keepImage(node, image)
 		err = e.ensure(ctx, realPod{pod}, agent)
 		if err == nil && ctx.Err() == nil {
 			return realPod{pod}, nil
@@ -130,6 +136,24 @@ func (e *Engine) starter(c hostpod.Client) func(context.Context, *corev1.Node, h
 		}
 		return nil, errors.Join(context.Cause(ctx), e.leave(late, realPod{pod}))
 	}
+}
+
+// image is what a pod on the node runs. One that runs already has the answer: the target runtime takes its image in, and what a node
+// reports changes with its runtime.
+func (e *Engine) image(ctx context.Context, node *corev1.Node) (hostpod.Image, error) {
+	e.mu.Lock()
+	image, kept := e.images[node.Name]
+	e.mu.Unlock()
+	if kept {
+		return image, nil
+	}
+	return hostpod.FindImage(ctx, e.client, node, e.opts.Image)
+}
+
+func (e *Engine) keepImage(node *corev1.Node, image hostpod.Image) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.images[node.Name] = image
 }
 
 // ensure finds the agent that is to be asked through a pod. Cut off, one that is sent could come to stand there all the same, with
@@ -178,6 +202,26 @@ func (e *Engine) review(ctx context.Context, kind string, rights []cluster.Right
 		e.mu.Unlock()
 	}
 	return err
+}
+
+// tellEntrants says once who else may run commands in the pods of the namespace: for as long as ours is there, that is to be root on
+// its node. In kube-system, which has privileged pods of its own, it is no news that this can't be found out.
+func (e *Engine) tellEntrants(ctx context.Context) {
+	e.entrants.Do(func() {
+		found, err := cluster.Entrants(ctx, e.client, e.opts.Namespace)
+		if len(found) > 0 {
+			var who []string
+			for _, f := range found {
+				who = append(who, fmt.Sprintf("%s (RoleBinding %s)", f.Subject, f.Binding))
+			}
+			e.say(Event{Warning: true, Text: fmt.Sprintf("in namespace %s others may run commands in pods, and so become root on a node while its host pod is there: %s; "+
+				"choose a namespace where only administrators may, with -n", e.opts.Namespace, strings.Join(who, ", "))})
+		}
+		if err != nil && e.opts.Namespace != metav1.NamespaceSystem {
+			e.say(Event{Warning: true, Text: oneLine(fmt.Sprintf("who may run commands in the pods of namespace %s, and so become root on a node while its host pod is there, "+
+				"could not be found out: %v", e.opts.Namespace, err))})
+		}
+	})
 }
 
 func (e *Engine) say(event Event) {

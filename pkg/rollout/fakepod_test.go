@@ -65,7 +65,7 @@ func (p *pod) Ref() v1alpha1.PodRef {
 }
 
 func (p *pod) Image() hostpod.Image {
-	return hostpod.Image{Ref: "registry.k8s.io/pause:3.10", Known: true}
+	return hostpod.Image{Ref: "registry.k8s.io/pause:3.10"}
 }
 
 func (p *pod) WaitRuntime(ctx context.Context, scheme string) error {

@@ -37,6 +37,7 @@ func (e *Engine) Gather(ctx context.Context, nodes []string) []Gathered {
 	if err := e.review(ctx, "gather", cluster.GatherRights(e.opts.Namespace)); err != nil {
 		return fail(err)
 	}
+	e.tellEntrants(ctx)
 	objects, err := cluster.Select(ctx, e.client, cluster.Selection{Names: nodes})
 	if err != nil {
 		return fail(err)

@@ -179,6 +179,7 @@ func (p *Prepared) reach(ctx context.Context) error {
 	if err := e.review(ctx, "switch", cluster.SwitchRights(e.opts.Namespace, e.opts.Drain)); err != nil {
 		return err
 	}
+	e.tellEntrants(ctx)
 	nodes, err := cluster.Select(ctx, e.client, cluster.Selection{Names: []string{p.node.Name}})
 	if err != nil {
 		return err
