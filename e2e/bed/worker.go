@@ -102,7 +102,7 @@ func (n *Node) unfit(ctx context.Context) string {
 // settle waits until the node is fit again and looks as it was found. An open run is given the time to end by itself;
 // what is still wrong then is repaired, for the next test's sake, and reported.
 func (b *Bed) settle(ctx context.Context, t *testing.T, n *Node, found *photo.Photo, known []v1alpha1.Run) error {
-	wait := 20 * time.Second
+	wait := time.Minute
 	if run, err := n.OpenRun(ctx); err == nil && run != nil {
 		wait = 3 * time.Minute
 	}

@@ -99,8 +99,14 @@ func (a *Agent) tidy(ctx context.Context) error {
 	if err := a.Machine.Files.Put(notePath, v1alpha1.FileState{Path: notePath, Type: v1alpha1.Absent}, nil); err != nil {
 		return fmt.Errorf("removing the note of what was made: %w", err)
 	}
+	if err := a.sweep(); err != nil {
+		return err
+	}
 	return a.dropAgents(ctx, nil)
 }
+
+// sweep removes what processes of ours that were killed have left half written beside the files that no plan names.
+func (a *Agent) sweep() error { return a.Machine.Files.Sweep(append(Reserves(), notePath)...) }
 
 // Finish removes what nothing needs, unasked: a host pod does that when its plugin is gone.
 func (a *Agent) Finish(ctx context.Context) error {
@@ -136,7 +142,7 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 	if err != nil {
 		return err
 	}
-	if err := j.Collect(keptRuns); err != nil {
+	if err := errors.Join(j.Collect(keptRuns), a.sweep()); err != nil {
 		return err
 	}
 	if _, noted, err := a.made(); err != nil || noted {

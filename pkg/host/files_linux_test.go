@@ -2,8 +2,11 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -230,8 +233,30 @@ func TestSweep(t *testing.T) {
 	if err := os.Mkdir(sub, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// No process has this number: the kernel's limit is 4194304.
-	for _, p := range []string{dir + "/.kubectl-runtime-4999999-1", sub + "/.kubectl-runtime-4999999-2", dir + "/.kubectl-runtime-1-1", dir + "/keep"} {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	another := filepath.Join(filepath.Dir(self), "another-agent")
+	if err := os.WriteFile(another, sleep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(another)
+	agent := exec.Command(another, "60")
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	}()
+	mine, its := fmt.Sprintf(".kubectl-runtime-%d-1", os.Getpid()), fmt.Sprintf(".kubectl-runtime-%d-1", agent.Process.Pid)
+	// No process has the number 4999999: the kernel's limit is 4194304. 1 is somebody else's since a reboot.
+	for _, p := range []string{dir + "/.kubectl-runtime-4999999-1", sub + "/.kubectl-runtime-4999999-2", dir + "/.kubectl-runtime-1-1", dir + "/keep", dir + "/" + mine, dir + "/" + its} {
 		if err := os.WriteFile(p, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +264,9 @@ func TestSweep(t *testing.T) {
 	if err := files.Sweep(filepath.Join(sub, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "missing", "c")); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{".kubectl-runtime-1-1", "keep", "sub"}, names(t, dir)); diff != "" {
+	want := []string{mine, its, "keep", "sub"}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, names(t, dir)); diff != "" {
 		t.Error(diff)
 	}
 	if left := names(t, sub); len(left) > 0 {

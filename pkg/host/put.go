@@ -247,7 +247,7 @@ func sweep(root *os.Root, in string) error {
 		rest, ours := strings.CutPrefix(name, tempPrefix)
 		owner, _, _ := strings.Cut(rest, "-")
 		pid, err := strconv.Atoi(owner)
-		if !ours || err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		if !ours || err != nil || pid == os.Getpid() || agent(pid) {
 			continue
 		}
 		if err := root.Remove(path.Join(in, name)); err != nil && !gone(err) {
@@ -255,4 +255,11 @@ func sweep(root *os.Root, in string) error {
 		}
 	}
 	return nil
+}
+
+// agent reports whether a process is one of ours: after a reboot a number that one had is soon another's. All agents stand in one directory.
+func agent(pid int) bool {
+	its, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	mine, err2 := os.Readlink("/proc/self/exe")
+	return err == nil && err2 == nil && path.Dir(its) == path.Dir(mine)
 }
