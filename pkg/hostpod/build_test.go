@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 func node(name, arch string, images ...corev1.ContainerImage) *corev1.Node {
@@ -160,6 +162,18 @@ func TestBuildCanary(t *testing.T) {
 	})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestBuildCanaryOfTheFirstFormat: an earlier agent, which an open run names, knows no time after which it ends.
+func TestBuildCanaryOfTheFirstFormat(t *testing.T) {
+	got := BuildCanary(CanaryOptions{Host: wantHost(), Agent: "abc", Format: v1alpha1.FormatAlpha1, Lifetime: 5 * time.Minute, Suffix: "9q4zt"})
+	want := []string{"/kubectl-runtime-worker-1-canary-9q4zt/abc", "canary", "--listen", ":8080", "--path", "/kubectl-runtime-worker-1-canary-9q4zt"}
+	if diff := cmp.Diff(want, got.Spec.Containers[0].Command); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if limit := *got.Spec.ActiveDeadlineSeconds; limit != 180 {
+		t.Errorf("it may run for %d s", limit)
 	}
 }
 

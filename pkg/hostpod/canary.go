@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
 
 // CanaryPort is where the canary answers.
@@ -15,8 +17,9 @@ const CanaryPort = 8080
 type CanaryOptions struct {
 	// Host is the pod that the canary goes with.
 	Host *corev1.Pod
-	// Agent is the sha256 of the agent on the node.
+	// Agent is the sha256 of the agent on the node, Format what it reads. Zero is today's.
 	Agent    string
+	Format   int
 	Image    Image
 	Lifetime time.Duration
 	Suffix   string
@@ -32,6 +35,12 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 	// Where it answers and where the agent is mounted, by a name of this pod alone. A kubelet that doesn't know the pod's address yet
 	// asks its own machine instead: nobody else may answer that well.
 	path := "/" + name
+	command := []string{path + "/" + o.Agent, "canary", "--listen", ":8080", "--path", path}
+	if o.Format == v1alpha1.FormatAlpha1 {
+		o.Lifetime = min(o.Lifetime, Silence) // that agent doesn't end by itself: the kubelet ends the pod
+	} else {
+		command = append(command, "--for", Silence.String())
+	}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      name,
@@ -60,7 +69,7 @@ func BuildCanary(o CanaryOptions) *corev1.Pod {
 				Name:            Container,
 				Image:           o.Image.Ref,
 				ImagePullPolicy: pullPolicy(o.Image),
-				Command:         []string{path + "/" + o.Agent, "canary", "--listen", ":8080", "--path", path, "--for", Silence.String()},
+				Command:         command,
 				WorkingDir:      "/",
 				Env:             goEnv(),
 				VolumeMounts:    []corev1.VolumeMount{{Name: "agents", MountPath: path, ReadOnly: true}},

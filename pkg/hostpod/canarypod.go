@@ -19,7 +19,7 @@ type Canary struct{ pod *Pod }
 // runtime serves: then it comes with the first pods of the new one.
 func (p *Pod) StartCanary(ctx context.Context, lifetime time.Duration) (*Canary, error) {
 	c := &Pod{client: p.client, exec: p.exec, image: p.image, agent: p.agent, pause: p.pause, reached: p.reached}
-	c.pod = BuildCanary(CanaryOptions{Host: p.pod, Agent: p.agent.SHA256, Image: p.image, Lifetime: lifetime, Suffix: rand.String(5)})
+	c.pod = BuildCanary(CanaryOptions{Host: p.pod, Agent: p.agent.SHA256, Format: p.format, Image: p.image, Lifetime: lifetime, Suffix: rand.String(5)})
 	created, err := create(ctx, p.client, c.pod)
 	if err != nil {
 		return nil, fmt.Errorf("creating the canary pod: %w", err)
