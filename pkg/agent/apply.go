@@ -184,6 +184,11 @@ func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.St
 func (a *Agent) timed(p *v1alpha1.Plan, opts converge.Options, pass func(converge.Options) error) (outage, error) {
 	report := a.report(p.Run)
 	var o outage
+	pulls, err := a.recordPulls(p)
+	if err != nil {
+		return o, err
+	}
+	opts.KubeletStopped = pulls
 	opts.Report = func(line v1alpha1.Progress) {
 		switch {
 		case line.Step == converge.StepStopKubelet && line.Took == 0:
@@ -193,7 +198,7 @@ func (a *Agent) timed(p *v1alpha1.Plan, opts converge.Options, pass func(converg
 		}
 		report(line)
 	}
-	err := pass(opts)
+	err = pass(opts)
 	return o, err
 }
 
