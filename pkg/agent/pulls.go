@@ -18,11 +18,14 @@ const pullLimit = 1 << 20
 
 // keepsPulls reports whether the node's kubelet keeps records of pulls, or has done so.
 func (a *Agent) keepsPulls() (bool, error) {
-	f, err := a.Machine.Files.Lstat(pullrecord.Dir())
+	_, err := a.Machine.Files.ReadDir(pullrecord.Dirs()[0])
+	if errors.Is(err, host.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("looking for the kubelet's pull records: %w", err)
 	}
-	return f.Type == v1alpha1.Directory, nil
+	return true, nil
 }
 
 // noteImages keeps what the target's store has after staging, for the kubelet's records of them.

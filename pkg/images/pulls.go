@@ -43,13 +43,14 @@ func (s *stager) result(ctx context.Context, list []image) ([]pullrecord.Image, 
 		if t.known {
 			i.ID = t.ID
 		}
+		open := slices.ContainsFunc(names, func(name string) bool { return s.from.open[name] })
 		for _, x := range source {
 			tagged := slices.ContainsFunc(references(x.Tags), func(tag string) bool { return slices.Contains(i.Tags, tag) })
 			copied := tagged && slices.ContainsFunc(i.Tags, func(tag string) bool { return s.from.copied[tag] })
 			switch {
 			case same(t.Image, x) || copied:
 				i.Sources = append(i.Sources, x.ID)
-			case tagged:
+			case tagged && !open:
 				i.Namesakes = append(i.Namesakes, x.ID)
 			}
 		}

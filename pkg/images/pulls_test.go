@@ -44,6 +44,10 @@ func TestResult(t *testing.T) {
 			want: pullrecord.Image{ID: hex("b"), Namesakes: []string{digest("a")}, Private: true},
 		},
 		{
+			name: "another under the tag, for all", source: "a", registry: "b", open: true, wanted: v1alpha1.WantedImage{Repulled: true},
+			want: pullrecord.Image{ID: hex("b")},
+		},
+		{
 			name: "copied", source: "a", wanted: v1alpha1.WantedImage{Auths: auths},
 			// The copy has a manifest of its own, and the store's ID of it isn't the source's.
 			want: pullrecord.Image{ID: "made-here", Sources: []string{digest("a")}, Private: true},

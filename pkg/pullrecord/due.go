@@ -14,7 +14,8 @@ type Image struct {
 	ID string `json:"id,omitempty"`
 	// Tags are its complete names with a tag.
 	Tags []string `json:"tags,omitempty"`
-	// Sources are the IDs of the same image in the source, Namesakes those of other images that have a tag of it there.
+	// Sources are the IDs of the same image in the source; Namesakes, where no registry gave it without credentials, those of other
+	// images that have a tag of it there.
 	Sources   []string `json:"sources,omitempty"`
 	Namesakes []string `json:"namesakes,omitempty"`
 	// Private says that staging pulled it with credentials of pods, or would have had to.
