@@ -100,6 +100,8 @@ func (a *Agent) restorePulls(run string) error {
 		return err
 	}
 	var errs []error
+	// A process of ours that was killed may have left one half written.
+	errs = append(errs, a.Machine.Files.Sweep(slices.Sorted(maps.Keys(kept.Files()))...))
 	for _, file := range slices.Sorted(maps.Keys(kept.Written)) {
 		errs = append(errs, a.Machine.Files.Put(file, v1alpha1.FileState{Path: file, Type: v1alpha1.Absent}, nil))
 	}
