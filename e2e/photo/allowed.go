@@ -8,7 +8,7 @@ func allow(line, why string) Allowance { return Allowance{regexp.MustCompile(lin
 
 // Kept is what a run that was kept, or undone, may leave behind.
 var Kept = []Allowance{
-	allow(`^ours (runs|runs/r-[0-9a-f]{8}|runs/r-[0-9a-f]{8}/(plan\.json|run\.json|progress\.jsonl|watched))$`, "the kept run: rollback needs it, and people read it"),
+	allow(`^ours (runs|runs/r-[0-9a-f]{8}|runs/r-[0-9a-f]{8}/(plan\.json|run\.json|pulls\.json|progress\.jsonl|watched))$`, "the kept run: rollback needs it, and people read it"),
 	allow(`^ours agents$`, "the directory alone, empty: an agent in it would be a line of its own"),
 	allow(`^ours (\.|blobs|blobs/[0-9a-f]{64}|lock|actor\.lock)$`, "the kept run's bytes, and the lock files, which are empty"),
 	allow(`^ours key$`, "the key that digests are sealed with: without it no facts and no plan in a file could be compared with the node"),

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
 
 // Agent is the agent on one machine.
@@ -24,7 +25,7 @@ type Agent struct {
 	Gather func(ctx context.Context, m host.Machine, node string) (*v1alpha1.Facts, error)
 	// Images is images.Stage.
 	Images func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string,
-		report func(v1alpha1.Progress)) error
+		report func(v1alpha1.Progress)) ([]pullrecord.Image, error)
 	// Version is facts.Version: it tells the version of a binary as ReadSet.Binaries has it.
 	Version func(ctx context.Context, m host.Machine, path string) (string, error)
 

@@ -184,6 +184,7 @@ func (a *Agent) converge(ctx context.Context, p *v1alpha1.Plan, want v1alpha1.St
 func (a *Agent) timed(p *v1alpha1.Plan, opts converge.Options, pass func(converge.Options) error) (outage, error) {
 	report := a.report(p.Run)
 	var o outage
+	opts.KubeletStopped = a.recordPulls(p)
 	opts.Report = func(line v1alpha1.Progress) {
 		switch {
 		case line.Step == converge.StepStopKubelet && line.Took == 0:

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
 
 const (
@@ -87,6 +88,8 @@ func newNode(t testing.TB, from v1alpha1.RuntimeName, options ...hosttest.Option
 	} {
 		n.Write(p, text)
 	}
+	n.Lay(hosttest.File{Path: pullrecord.PathOf(privateBefore), Content: record(privateBefore), Mode: 0o600})
+	n.Lay(hosttest.File{Path: pullrecord.Dir() + "/pulling", Type: v1alpha1.Directory, Mode: 0o700})
 	enabled := append([]string{"kubelet.service"}, refs[from].Units...)
 	for _, u := range enabled {
 		target := "multi-user"
@@ -102,6 +105,18 @@ func newNode(t testing.TB, from v1alpha1.RuntimeName, options ...hosttest.Option
 		hosttest.Pod{Namespace: "kube-system", Name: "etcd", UID: "u2", Containers: []string{"etcd"}, Grace: 30},
 	)
 	return n
+}
+
+// A private image as the source and the target call it to the kubelet.
+const privateBefore, privateAfter = "sha256:aa", "aa"
+
+// stagedImages are what staging finds in the target's store in the end.
+var stagedImages = []pullrecord.Image{{ID: privateAfter, Tags: []string{"reg.example/team/app:1"}, Sources: []string{privateBefore}}, {ID: "free"}}
+
+// record is the kubelet's record of an image that was pulled with a secret.
+func record(id string) string {
+	return fmt.Sprintf(`{"apiVersion":"kubelet.config.k8s.io/v1beta1","credentialMapping":{"reg.example/team/app":{"kubernetesSecrets":`+
+		`[{"uid":"u","namespace":"team","name":"pull","credentialHash":"h"}]}},"imageRef":%q,"kind":"ImagePulledRecord","lastUpdatedTime":"2026-01-02T03:04:05Z"}`, id)
 }
 
 // agentProgram is the agent as PID 1 runs it.
@@ -127,16 +142,16 @@ func agentProgram() hosttest.Program {
 func newAgent(m host.Machine) *agent.Agent {
 	return &agent.Agent{
 		Machine: m, Binary: binary, Gather: facts.Gather,
-		Images: func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string, report func(v1alpha1.Progress)) error {
+		Images: func(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string, report func(v1alpha1.Progress)) ([]pullrecord.Image, error) {
 			if f, err := m.Files.Lstat(slow); err != nil || f.Type != v1alpha1.Absent {
-				return errors.Join(err, m.Clock.Sleep(ctx, time.Hour))
+				return nil, errors.Join(err, m.Clock.Sleep(ctx, time.Hour))
 			}
 			file := dir + "/config"
 			if err := m.Files.Put(file, v1alpha1.FileState{Path: file, Type: v1alpha1.Regular, Mode: 0o600}, []byte("x")); err != nil {
-				return err
+				return nil, err
 			}
 			report(v1alpha1.Progress{Step: "pull", Detail: fmt.Sprint(len(wanted))})
-			return m.Clock.Sleep(ctx, 0)
+			return stagedImages, m.Clock.Sleep(ctx, 0)
 		},
 		Version: facts.Version,
 	}

@@ -117,6 +117,8 @@ func (a *Agent) Early(ctx context.Context) error {
 	if err := converge.Files(ctx, a.Machine, p, p.Before, j.Blob); err != nil {
 		return err
 	}
+	// The kubelet starts next, on the source. What fails here is tried again, and told, when the run is taken back.
+	_ = a.restorePulls(open.ID)
 	if err := a.Machine.Units.Reload(ctx); err != nil {
 		return fmt.Errorf("reloading systemd: %w", err)
 	}

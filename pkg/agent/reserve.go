@@ -38,6 +38,13 @@ func (a *Agent) reserve(p *v1alpha1.Plan) error {
 		}
 		size += 2*int64(len(data)) + 4096
 	}
+	records, err := a.pullFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range records {
+		size += int64(len(f.Data)) + 4096
+	}
 	room := make([]byte, size)
 	_, _ = rand.Read(room) // never fails
 	done := map[string]bool{}

@@ -178,7 +178,11 @@ func (a *Agent) prepare(ctx context.Context, run, dir string, stdin io.Reader) e
 	}
 	// A staging instance is misled by what stands there, too: dockerd takes anything at containerd's socket for a containerd that runs.
 	converge.ClearSockets(a.Machine, p, a.report(run))
-	if err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(a.report(run))); err != nil {
+	images, err := a.Images(ctx, a.Machine, p, wanted, dir, a.heard(a.report(run)))
+	if err != nil {
+		return err
+	}
+	if err := a.noteImages(run, images); err != nil {
 		return err
 	}
 	return a.clearStaging(ctx, run)

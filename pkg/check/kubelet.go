@@ -55,6 +55,10 @@ func kubeletRules() []rule {
 			"K011", "the node reaches the API server as its kubelet does",
 			"A proxy in the environment of the kubelet's unit is the kubelet's alone. The node agent reads the kubelet's kubeconfig and not its environment: where only the proxy leads to the API server, the agent can neither uncordon the node nor leave a note there when it has rolled the node back alone, and kubectl runtime does that when it is run again. A proxy in the kubeconfig itself (proxy-url) is used by both.",
 		}, reachesAPI},
+		{Rule{
+			"K012", "private images stay private",
+			"A kubelet that verifies pulls (on by default since 1.35, by the feature gate KubeletEnsureSecretPulledImages since 1.33) records which credentials an image was pulled with, by the ID that the runtime gives the image. An image without a record counts as one that the operator has put there, and every pod may use it. The switch adds the records under the target's IDs, and a rollback restores those that were there. Where it can't, set imagePullCredentialsVerificationPolicy: AlwaysVerify before the switch.",
+		}, privateImages},
 	}
 }
 

@@ -51,6 +51,9 @@ type Options struct {
 	Report func(v1alpha1.Progress)
 	// Stopping is called before the first runtime is stopped, and may refuse that; nil never does.
 	Stopping func() error
+	// KubeletStopped is called once the kubelet has stopped, before it is started again, with the way that the pass goes: the kubelet's own
+	// records are only changed while none runs. nil does nothing.
+	KubeletStopped func(forward bool) error
 	// Around leaves alone what is neither before nor after, instead of stopping there: for a node that somebody else has changed
 	// meanwhile, so that it serves until a person has decided.
 	Around bool
@@ -95,7 +98,7 @@ func Retreat(ctx context.Context, m host.Machine, p *v1alpha1.Plan, blobs func(s
 		}
 	}
 	return a.steps(ctx, []step{
-		a.checkFiles(), a.stopKubelet(), a.writeFiles(), a.reloadUnits(),
+		a.checkFiles(), a.stopKubelet(), a.writeFiles(), a.recordPulls(), a.reloadUnits(),
 		{"remove ended pods", "", 2*callTimeout + slack, a.removeEnded},
 		a.startKubelet(), a.waitKubelet(),
 		{"end strays", "", filesLimit, a.endStrays},
@@ -117,6 +120,14 @@ func (a *actor) stopKubelet() step {
 	return step{StepStopKubelet, unit, stopLimit, func(ctx context.Context) error { return a.stopUnits(ctx, unit) }}
 }
 
+// recordPulls has no name where there is nothing to do.
+func (a *actor) recordPulls() step {
+	if a.opts.KubeletStopped == nil {
+		return step{}
+	}
+	return step{"update pull records", "", filesLimit, func(context.Context) error { return a.opts.KubeletStopped(a.forward()) }}
+}
+
 func (a *actor) writeFiles() step  { return step{"write files", "", filesLimit, a.write} }
 func (a *actor) reloadUnits() step { return step{"reload systemd", "", filesLimit, a.reload} }
 
@@ -133,7 +144,7 @@ func (a *actor) pass(ctx context.Context) error {
 	want := a.want
 	first := []step{a.checkFiles(), a.stopKubelet()}                        // everything that can fail without an outage comes before it
 	evacuation := []step{{"evacuate", "", a.evacuationLimit(), a.evacuate}} // through the CRI with grace, else by force
-	beside := []step{a.writeFiles(), a.reloadUnits()}
+	beside := []step{a.writeFiles(), a.recordPulls(), a.reloadUnits()}
 	last := []step{
 		{"stop runtimes", "", 2*stopLimit + releaseTimeout, a.stopRuntimes}, // source and target, whatever they run with
 		{"set kernel", "", filesLimit, a.kernel},                            // going forward only
@@ -187,6 +198,9 @@ func (a *actor) evacuationLimit() time.Duration {
 // steps does one after the other, until one fails.
 func (a *actor) steps(ctx context.Context, list []step) error {
 	for _, s := range list {
+		if s.do == nil {
+			continue
+		}
 		if err := a.step(ctx, s); err != nil {
 			return err
 		}

@@ -36,6 +36,8 @@ func (d dockers) Dial(ctx context.Context, endpoint, version string) (host.Runti
 
 func (daemon) Close() error { return nil }
 
+func (daemon) Info(context.Context) (v1alpha1.CRIInfo, error) { return v1alpha1.CRIInfo{}, nil }
+
 func (d daemon) Images(context.Context) ([]v1alpha1.Image, error) {
 	var out []v1alpha1.Image
 	for ref := range d.held {
@@ -87,7 +89,7 @@ func TestStageHandsOver(t *testing.T) {
 			held["reg.example/there:1"] = true
 			m := n.Machine()
 			m.CRI = dockers{CRI: m.CRI, held: held}
-			err := Stage(t.Context(), m, b.plan, []v1alpha1.WantedImage{{Ref: local, Required: true}, {Ref: "reg.example/there:1", Required: true}}, dir, func(v1alpha1.Progress) {})
+			_, err := Stage(t.Context(), m, b.plan, []v1alpha1.WantedImage{{Ref: local, Required: true}, {Ref: "reg.example/there:1", Required: true}}, dir, func(v1alpha1.Progress) {})
 			b.nothingLeft(t)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -128,7 +130,7 @@ func TestStageWithoutCRI(t *testing.T) {
 	m := b.node.Machine()
 	m.CRI = silent{}
 	began := m.Clock.SinceBoot()
-	err := Stage(t.Context(), m, b.plan, nil, dir, func(v1alpha1.Progress) {})
+	_, err := Stage(t.Context(), m, b.plan, nil, dir, func(v1alpha1.Progress) {})
 	if !errors.Is(err, errNoCRI) {
 		t.Errorf("error %v", err)
 	}

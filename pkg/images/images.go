@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/imageref"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
 
 // cleanTimeout bounds what is taken back after a failure or an interruption.
@@ -21,12 +22,13 @@ const cleanTimeout = 2 * time.Minute
 
 // Stage runs the staging instance of p in dir and brings the wanted images into its store. The machine
 // must stand at the Before photograph. It leaves nothing but the images behind, whether it
-// succeeds or fails: the instance is stopped, the loopback registry closed and dir removed. Credentials are never written down.
+// succeeds or fails: the instance is stopped, the loopback registry closed and dir removed. Credentials are never written down. It returns
+// what the target's store has in the end.
 func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alpha1.WantedImage, dir string,
 	report func(v1alpha1.Progress),
-) (err error) {
+) (have []pullrecord.Image, err error) {
 	if err := Unstage(ctx, m, p.Run, dir); err != nil {
-		return fmt.Errorf("removing an earlier staging: %w", err)
+		return nil, fmt.Errorf("removing an earlier staging: %w", err)
 	}
 	var mu sync.Mutex // images come in several at a time
 	s := &stager{m: m, plan: p, dir: dir, registry: newRegistry(), report: func(p v1alpha1.Progress) {
@@ -39,40 +41,51 @@ func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alp
 		defer cancel()
 		err = errors.Join(err, s.close(clean))
 	}()
+	if have, err = s.stage(ctx, wanted); err != nil {
+		return nil, err
+	}
+	return have, nil
+}
+
+// stage is Stage without what comes before and after it.
+func (s *stager) stage(ctx context.Context, wanted []v1alpha1.WantedImage) ([]pullrecord.Image, error) {
 	if err := s.listen(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.step("lay out the staging directory", func() error { return s.layOut() }); err != nil {
-		return err
+		return nil, err
 	}
-	for _, argv := range p.Staging.Validate {
+	for _, argv := range s.plan.Staging.Validate {
 		if err := s.step("validate the configuration", func() error { return s.validate(ctx, argv) }); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := s.start(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	list := merge(wanted, p.Staging.Pinned)
+	list := merge(wanted, s.plan.Staging.Pinned)
 	source := s.sourceTags(ctx)
 	failed, err := s.pullAll(ctx, list, source)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	moved, err := s.moved(ctx, list, failed, source)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if failed, err = s.carryAll(ctx, slices.Concat(failed, moved)); err != nil {
-		return err
+		return nil, err
 	}
 	if failed, err = s.settle(ctx, moved, failed, source); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.verdict(failed); err != nil {
-		return err
+		return nil, err
 	}
-	return s.verify(ctx, list, failed)
+	if err := s.verify(ctx, list, failed); err != nil {
+		return nil, err
+	}
+	return s.result(ctx, list)
 }
 
 // Unstage removes what a staging that was killed may have left: its instance, and dir.
@@ -99,6 +112,9 @@ type stager struct {
 	instance bool
 	// store is the directory of the target's image store.
 	store string
+	// from is guarded by noting: images come in several at a time.
+	from   origins
+	noting sync.Mutex
 	// handing is held while one image is handed over: the archive between has one name.
 	handing sync.Mutex
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
 
 const (
@@ -39,6 +40,7 @@ type bench struct {
 	mu    sync.Mutex
 	lines []v1alpha1.Progress
 	pulls []string
+	have  []pullrecord.Image
 }
 
 func newBench(t *testing.T) *bench {
@@ -129,11 +131,13 @@ func (b *bench) fromMirror(ref string) (v1alpha1.Image, error) {
 }
 
 func (b *bench) stage(ctx context.Context, wanted ...v1alpha1.WantedImage) error {
-	return Stage(ctx, b.node.Machine(), b.plan, wanted, dir, func(p v1alpha1.Progress) {
+	var err error
+	b.have, err = Stage(ctx, b.node.Machine(), b.plan, wanted, dir, func(p v1alpha1.Progress) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.lines = append(b.lines, p)
 	})
+	return err
 }
 
 // nothingLeft: whatever happened, only images stay.

@@ -110,6 +110,9 @@ func (s *stager) pull(ctx context.Context, i image, room *room, dead *hosts) err
 	var last error
 	for _, auth := range attempts(i.Auths) {
 		if last = s.pullWith(ctx, i, auth); last == nil {
+			if auth == nil {
+				s.note(i.name, false)
+			}
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -206,6 +209,7 @@ func (s *stager) carryAll(ctx context.Context, failed []image) ([]image, error) 
 			if err := errors.Join(carry(ctx, i, stored), stored.Close()); err != nil {
 				return err
 			}
+			s.note(i.name, true)
 			return s.handOver(ctx, i)
 		})
 		if err != nil && why != nil {

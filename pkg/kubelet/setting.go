@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -69,6 +70,24 @@ func (c Configuration) Table(flagName, field string) (values map[string]string, 
 		ok = ok || found && len(table) > 0
 	}
 	return values, ok
+}
+
+// Gate returns whether a feature gate is on, and whether anybody says so: a flag beats the configuration, gate by gate.
+func (c Configuration) Gate(name string) (on, said bool) {
+	gates, _ := c.Table("", "featureGates")
+	for _, f := range c.flags {
+		if f.name != "feature-gates" {
+			continue
+		}
+		for pair := range strings.SplitSeq(f.value, ",") {
+			if gate, value, ok := strings.Cut(pair, "="); ok {
+				gates[strings.TrimSpace(gate)] = strings.TrimSpace(value)
+			}
+		}
+	}
+	value, said := gates[name]
+	on, err := strconv.ParseBool(value)
+	return on, said && err == nil
 }
 
 // PlannedFlags are the flags that the kubelet's unit would start it with, each with its place.

@@ -53,6 +53,19 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+// TestGate: a flag beats the configuration, gate by gate.
+func TestGate(t *testing.T) {
+	f := newDeb("1.35.4", "--feature-gates=A=true,B=false --feature-gates=C=x", ctd).with(map[string]string{
+		"/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\nfeatureGates:\n  B: true\n  D: true\n  E: false\n",
+	}).facts(t)
+	c := Configure(f)
+	for name, want := range map[string][2]bool{"A": {true, true}, "B": {false, true}, "C": {}, "D": {true, true}, "E": {false, true}, "F": {}} {
+		if on, said := c.Gate(name); on != want[0] || said != want[1] {
+			t.Errorf("%s: on %v, said %v", name, on, said)
+		}
+	}
+}
+
 // TestRemovedIn: one flag has one end, and what kubeadm writes today none.
 func TestRemovedIn(t *testing.T) {
 	seen := map[string]int{}

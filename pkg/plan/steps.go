@@ -7,9 +7,17 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
+
+// recordsPulls reports whether the plan's kubelet records by default which credentials an image was pulled with: it does since 1.35.
+func recordsPulls(p *v1alpha1.Plan) bool {
+	v, err := version.ParseGeneric(p.Kubelet.Version)
+	return err == nil && v.AtLeast(version.MajorMinor(1, 35))
+}
 
 // Steps renders the acts of the plan, in the order in which they happen; files are written while containers end.
 func Steps(p *v1alpha1.Plan) []Step {
@@ -48,6 +56,9 @@ func Steps(p *v1alpha1.Plan) []Step {
 			why = "  " + after.Why
 		}
 		say(kindOf(p.Before.Files[i], after), "%s%s", after.Path, why)
+	}
+	if recordsPulls(p) {
+		say(Create, "%s/pulled/…  which pods may use private images, under the IDs of %s", pullrecord.Dir(), p.To.Name)
 	}
 	slices.Reverse(stop)
 	if len(stop) > 0 {

@@ -26,6 +26,8 @@ func WritablePaths() []Right {
 		{"/var/lib/kubelet/kubeadm-flags.env", "the kubelet's flags, as kubeadm keeps them"},
 		{"/var/lib/kubelet/config.yaml", "the kubelet's configuration, as kubeadm keeps it"},
 		{"/var/lib/kubelet/instance-config.yaml", "the kubelet's endpoint, as kubeadm keeps it"},
+		{"/var/lib/kubelet/image_manager/pulled/", "the kubelet's records of the credentials that images were pulled with"},
+		{"/var/lib/kubelet/image_manager/pulling/", "the kubelet's records of pulls that have begun"},
 		{"/var/lib/kubelet/.kubectl-runtime-reserve", "room that is set aside for a rollback"},
 	}
 }
