@@ -31,7 +31,7 @@ func Linux(allow []v1alpha1.WritablePath) (Machine, error) {
 		Procs:    procs,
 		Kernel:   linuxKernel{units: units, clock: clock, commands: commands},
 		Commands: commands,
-		HTTP:     newHTTP(),
+		HTTP:     linuxHTTP{clients: linuxClients{procs: procs}},
 		Stores:   linuxStores{procs: procs, dockerSocket: dockerSocket, containerdSocket: containerdSocket, crioSocket: crioSocket},
 		Clients:  linuxClients{procs: procs},
 		Clock:    clock,
