@@ -13,14 +13,18 @@ import (
 	"time"
 )
 
-// healthTime is how long a health check may take to answer.
-const healthTime = time.Second
+// healthTime is how long a health check may take to answer, and lookTime how long all of it may: on a machine that is busy it takes a while
+// to find whose the answer is.
+const (
+	healthTime = time.Second
+	lookTime   = 10 * time.Second
+)
 
 // Healthz believes an answer only if the other end of the very connection that it came on is held by a process of root's: any user may
 // listen at the kubelet's port while the kubelet doesn't. Nothing of the answer is read but its head, and no other address is asked,
 // whatever it says.
 func (h linuxHTTP) Healthz(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -30,9 +34,10 @@ func (h linuxHTTP) Healthz(ctx context.Context, url string) error {
 	transport := &http.Transport{
 		Proxy:                  nil, // an environment with a proxy must not lead us away from this machine
 		MaxResponseHeaderBytes: 64 << 10,
+		ResponseHeaderTimeout:  healthTime,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			var err error
-			conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+			conn, err = (&net.Dialer{Timeout: healthTime}).DialContext(ctx, network, address)
 			return conn, err
 		},
 	}
