@@ -75,7 +75,11 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 }
 
 func newAgent() (*agent.Agent, error) {
-	machine, err := host.Linux(allowed())
+	reading, err := host.Linux(nil)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := host.Linux(allowed(reading.Files))
 	if err != nil {
 		return nil, err
 	}

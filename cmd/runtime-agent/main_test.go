@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 )
 
 func TestRead(t *testing.T) {
@@ -131,8 +133,57 @@ func TestKubeletFiles(t *testing.T) {
 	write("kubelet.service", "[Service]\nEnvironmentFile=-"+dir+"/args.env\nExecStart=/usr/bin/kubelet \\\n  --config /var/lib/kubelet/other.yaml --kubeconfig=/etc/kubernetes/kubelet.conf\n")
 	write("kubelet.service.d/20-dirs.conf", "[Service]\nEnvironment=\"X=--config-dir=/etc/kubernetes/kubelet.conf.d --config=/etc/shadow\" Y='--config=/var/lib/kubelet/../../etc/passwd'\n")
 	write("kubelet.service.d/ignored.txt", "--config=/etc/kubernetes/no.yaml\n")
-	want := []string{"/etc/kubernetes/kubelet-config.d/main.yaml", "/etc/kubernetes/kubelet.conf.d/", "/var/lib/kubelet/other.yaml"}
-	if diff := cmp.Diff(want, kubeletFiles(dir)); diff != "" {
+	want := []string{"/var/lib/kubelet/other.yaml", "/etc/kubernetes/kubelet.conf.d/*.conf", "/etc/kubernetes/kubelet.conf.d/*/*.conf", "/etc/kubernetes/kubelet-config.d/main.yaml"}
+	var got []string
+	for _, w := range kubeletFiles(reader(t), dir) {
+		got = append(got, w.Pattern())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func reader(t *testing.T) host.Reader {
+	t.Helper()
+	machine, err := host.Linux(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return machine.Files
+}
+
+// A file of variables that never ends, or that nobody writes to, doesn't keep the agent from its start: it is in the way of a rollback.
+func TestKubeletFilesReadsRegularFilesAlone(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unit := "[Service]\nEnvironmentFile=/dev/zero\nEnvironmentFile=-" + fifo + "\nExecStart=/usr/bin/kubelet --config=/var/lib/kubelet/other.yaml\n"
+	if err := os.WriteFile(filepath.Join(dir, "kubelet.service"), []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan []v1alpha1.WritablePath, 1)
+	go func() { done <- kubeletFiles(reader(t), dir) }()
+	select {
+	case got := <-done:
+		if len(got) != 1 || got[0].Pattern() != "/var/lib/kubelet/other.yaml" {
+			t.Errorf("got %v", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the agent waits for a pipe")
+	}
+}
+
+// What a unit names is allowed by its own name alone: a star in it is no pattern.
+func TestKubeletFilesTakesNamesLiterally(t *testing.T) {
+	dir := t.TempDir()
+	unit := "[Service]\nExecStart=/usr/bin/kubelet --config=/etc/kubernetes/*.yaml --config=/etc/kubernetes/manifests/x.yaml --config-dir=/etc/kubernetes/pki\n"
+	if err := os.WriteFile(filepath.Join(dir, "kubelet.service"), []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := kubeletFiles(reader(t), dir)
+	if len(got) != 1 || got[0].Matches("/etc/kubernetes/kubelet-config.yaml") || !got[0].Matches("/etc/kubernetes/*.yaml") {
+		t.Errorf("got %v", got)
 	}
 }

@@ -101,15 +101,31 @@ func spliced(path, text string) ([]byte, error) {
 // agentRights lists what the node agent may write and run.
 func agentRights() string {
 	var b strings.Builder
-	b.WriteString("\nIt writes these paths and no others; one that ends in a slash with everything below it. To these come the kubelet's\n" +
-		"configuration file and drop-in directory where its units name others in `/etc/kubernetes`, `/etc/kubelet…` or `/var/lib/kubelet`.\n" +
-		"At the path of a runtime's socket it removes an empty directory and moves anything else that isn't a socket aside.\n\n| path | for |\n|---|---|\n")
+	b.WriteString("\nIt writes these paths and no others, and makes the directories that are missing on the way to them. `*` stands for anything in a\n" +
+		"name, `{a,b}` for one of both; one that ends in a slash is meant with everything below it. Of those that a plan may name, the ones marked as\n" +
+		"links take links to the unit's own file and nothing else, the others files and nothing else. A plan that names another path, or something\n" +
+		"else there, is refused by the plugin and by the agent; a link that leads out of the directory is not followed.\n" +
+		"At the path of a runtime's socket the agent removes an empty directory and moves anything else that isn't a socket aside.\n\n" +
+		"| path | | for |\n|---|---|---|\n")
+	for _, w := range slices.Concat(v1alpha1.WritablePaths(), v1alpha1.KubeletPaths()) {
+		kind := "file"
+		switch {
+		case w.Name == "":
+			kind = "directory, the agent's own"
+		case w.Link && w.Own:
+			kind = "link, the agent's own"
+		case w.Link:
+			kind = "link"
+		case w.Own:
+			kind = "the agent's own"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w.Pattern(), kind, w.Why)
+	}
 	table := func(list []v1alpha1.Right) {
 		for _, r := range list {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", r.What, r.Why)
 		}
 	}
-	table(v1alpha1.WritablePaths())
 	fmt.Fprintf(&b, "\nIt runs these programs and no others, itself as a unit aside: by the path at which a unit or a process of root has them, or out of\n"+
 		"`%s`. A program is run only if root alone can have written it: the file and every\n"+
 		"directory on the way to it, links followed, belong to root and can be written by neither their group nor others.\n\n| program | for |\n|---|---|\n",

@@ -19,7 +19,7 @@ const module = "github.com/kubectl-runtime/kubectl-runtime/"
 
 // rooms names the packages of each side, relative to the module; a package below one belongs to it.
 var (
-	pure    = []string{"pkg/apis", "pkg/edit", "pkg/redact", "pkg/kubelet", "pkg/runtimes", "pkg/plan", "pkg/check", "pkg/report", "pkg/shell", "pkg/pullrecord"}
+	pure    = []string{"pkg/apis", "pkg/edit", "pkg/redact", "pkg/kubelet", "pkg/runtimes", "pkg/plan", "pkg/check", "pkg/report", "pkg/pullrecord", "pkg/saved", "pkg/shell"}
 	objects = []string{"pkg/workload", "pkg/manifest"}
 	onNode  = []string{"cmd/runtime-agent", "pkg/agent", "pkg/converge", "pkg/images", "pkg/facts", "pkg/journal", "pkg/host"}
 	apiSide = []string{"k8s.io/client-go", "k8s.io/kubectl", "k8s.io/cli-runtime", "github.com/spf13/cobra"}

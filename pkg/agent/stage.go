@@ -106,6 +106,11 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 		if f.Path != p.After.Files[k].Path || !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
 			return fmt.Errorf("the plan's photographs don't agree about the file %s", f.Path)
 		}
+		for _, s := range []v1alpha1.FileState{f, p.After.Files[k]} {
+			if err := v1alpha1.CheckPlanned(s); err != nil {
+				return fmt.Errorf("the plan would write %w, which no plan may", err)
+			}
+		}
 		if f.Type == v1alpha1.Regular && f.SHA256 == "" {
 			return fmt.Errorf("the plan doesn't say what %s was before", f.Path)
 		}

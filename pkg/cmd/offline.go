@@ -10,45 +10,17 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/plan"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/saved"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/ui"
 )
 
-// saved are a node's facts out of a file.
-type saved struct {
-	facts *v1alpha1.Facts
-	// socket is kubeadm's annotation, where the file tells it.
-	socket string
-}
-
 // readFacts reads what status --deep printed, or bare Facts.
-func (p *program) readFacts(path string) ([]saved, error) {
-	docs, err := p.readDocuments(path)
+func (p *program) readFacts(path string) ([]saved.Node, error) {
+	data, err := p.readSaved(path)
 	if err != nil {
 		return nil, err
 	}
-	var list []saved
-	for _, d := range docs {
-		var s saved
-		switch d.Kind {
-		case v1alpha1.KindFacts:
-			s.facts = &v1alpha1.Facts{}
-			err = d.decode(s.facts)
-		case v1alpha1.KindNodeStatus:
-			var n v1alpha1.NodeStatus
-			err = d.decode(&n)
-			s = saved{facts: n.Facts, socket: n.KubeadmSocket}
-			if err == nil && n.Facts == nil {
-				err = fmt.Errorf("the status of %s holds no facts: print it with --deep", n.Metadata.Name)
-			}
-		default:
-			err = fmt.Errorf("it holds a %s, not facts", d.Kind)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", path, err)
-		}
-		list = append(list, s)
-	}
-	return list, nil
+	return saved.Facts(path, data)
 }
 
 // planFromFacts is switch --dry-run=client --facts: no API server, no node.
@@ -58,7 +30,7 @@ func (p *program) planFromFacts(o *switchOptions) error {
 		return err
 	}
 	for _, name := range o.targets.names {
-		if !slices.ContainsFunc(list, func(s saved) bool { return s.facts.Node == name }) {
+		if !slices.ContainsFunc(list, func(s saved.Node) bool { return s.Facts.Node == name }) {
 			return fmt.Errorf("%s holds no facts of %s", o.facts, name)
 		}
 	}
@@ -72,12 +44,12 @@ func (p *program) planFromFacts(o *switchOptions) error {
 	var plans []*v1alpha1.Plan
 	blocked := false
 	for _, s := range list {
-		if len(o.targets.names) > 0 && !slices.Contains(o.targets.names, s.facts.Node) {
+		if len(o.targets.names) > 0 && !slices.Contains(o.targets.names, s.Facts.Node) {
 			continue
 		}
 		x, refused, err := p.planOne(u, o, s)
 		if err != nil {
-			return fmt.Errorf("planning %s: %w", s.facts.Node, err)
+			return fmt.Errorf("planning %s: %w", s.Facts.Node, err)
 		}
 		blocked = blocked || refused
 		if x != nil {
@@ -99,17 +71,17 @@ func (p *program) planFromFacts(o *switchOptions) error {
 }
 
 // planOne shows the plan of one node; nil where there is nothing to do. It reports whether rules refuse it.
-func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, bool, error) {
-	x, err := plan.Build(s.facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.socket, Ignore: o.run.engine.Ignore})
+func (p *program) planOne(u *ui.UI, o *switchOptions, s saved.Node) (*v1alpha1.Plan, bool, error) {
+	x, err := plan.Build(s.Facts, plan.Goal{Run: newRun(), To: o.to, KubeadmAnnotation: s.KubeadmSocket, Ignore: o.run.engine.Ignore})
 	var nothing *plan.NothingError
 	var refused *plan.RefusedError
 	switch {
 	case errors.As(err, &nothing):
-		u.Result(ui.Result{Node: s.facts.Node, Outcome: string(rollout.NothingToDo)}, o.run.format == "")
+		u.Result(ui.Result{Node: s.Facts.Node, Outcome: string(rollout.NothingToDo)}, o.run.format == "")
 		return nil, false, nil
 	case errors.As(err, &refused):
-		explainPlan(u, s.facts.Node, err)
-		u.Result(ui.Result{Node: s.facts.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused), Err: err, State: unchanged}, false)
+		explainPlan(u, s.Facts.Node, err)
+		u.Result(ui.Result{Node: s.Facts.Node, Verdict: ui.Caught, Outcome: string(rollout.Refused), Err: err, State: unchanged}, false)
 		return nil, true, nil
 	case err != nil:
 		return nil, false, err
@@ -119,12 +91,12 @@ func (p *program) planOne(u *ui.UI, o *switchOptions, s saved) (*v1alpha1.Plan, 
 		x.EvacuationGrace = grace
 		x.Digest = plan.Digest(x)
 	}
-	diffs, err := plan.Diffs(x, plan.ContentsOf(s.facts))
+	diffs, err := plan.Diffs(x, plan.ContentsOf(s.Facts))
 	if err != nil {
 		return nil, false, err
 	}
 	u.Plan(ui.Plan{Plan: x, Steps: plan.Steps(x), Diffs: diffs, Findings: x.Findings, ConfirmTimeout: o.run.confirm, Offline: true}, o.run.format == "")
-	u.Say("From facts of %s; nothing was asked of the node.", s.facts.Taken.UTC().Format("2006-01-02 15:04 MST"))
+	u.Say("From facts of %s; nothing was asked of the node.", s.Facts.Taken.UTC().Format("2006-01-02 15:04 MST"))
 	return x, false, nil
 }
 

@@ -87,7 +87,7 @@ func (p *program) newSwitch() *cobra.Command {
 	cmd.Flags().StringVar(&flags.to, "to", "", "Runtime to move to: "+oneOf(targetNames()))
 	cmd.Flags().StringVar(&flags.dryRun, "dry-run", string(dryRunNone), `Change nothing: "client" plans from --facts and reaches no node; "server" asks the node and checks there; "none" does it`)
 	cmd.Flags().StringVar(&flags.facts, "facts", "", "File of facts to plan from, with --dry-run=client: what status --deep -o yaml printed (- for standard input)")
-	cmd.Flags().StringVar(&flags.plan, "plan", "", "File with the plan to apply, exactly as it is (- for standard input); refused when the node has changed since")
+	cmd.Flags().StringVar(&flags.plan, "plan", "", "File with the plan to apply, exactly as it is (- for standard input); refused where another one would be made now")
 	cmd.Flags().BoolVar(&flags.detailed, "detailed-exitcode", false, "With --dry-run, exit with 2 when there is something to change and 0 when there isn't")
 	cmd.Flags().StringSliceVar(&flags.ignore, "ignore", nil, "IDs of findings that shall not stop the switch, such as N004")
 	flags.run.add(cmd)

@@ -297,12 +297,21 @@ func Serves(ctx context.Context, m host.Machine, p *v1alpha1.Plan) error {
 	var last error
 	done := func() (bool, error) {
 		_, last = a.ask(ctx, p.After.Runtime)
-		if last == nil && !m.HTTP.Healthz(ctx, p.Kubelet.Healthz) {
-			last = fmt.Errorf("the kubelet doesn't answer at %s", p.Kubelet.Healthz)
+		if last == nil {
+			last = well(ctx, m, p)
 		}
 		return last == nil, nil
 	}
 	return a.waitFor(ctx, servesWithin, done, func() error { return fmt.Errorf("%s doesn't serve: %w", p.After.Runtime.Name, last) })
+}
+
+// well returns an error unless the kubelet answers now that it is well.
+func well(ctx context.Context, m host.Machine, p *v1alpha1.Plan) error {
+	err := m.HTTP.Healthz(ctx, p.Kubelet.Healthz)
+	if stranger := new(host.StrangerError); err == nil || errors.As(err, &stranger) {
+		return err
+	}
+	return fmt.Errorf("the kubelet doesn't answer at %s", p.Kubelet.Healthz)
 }
 
 // ask asks a runtime whether it is ready; network says whether its pod network is, too.
@@ -328,14 +337,18 @@ func (a *actor) ask(ctx context.Context, ref v1alpha1.RuntimeRef) (network bool,
 func (a *actor) healthy(ctx context.Context) error {
 	watch := &faller{name: a.plan.Kubelet.Unit}
 	began := a.m.Clock.SinceBoot()
+	var last error
 	done := func() (bool, error) {
-		if a.m.HTTP.Healthz(ctx, a.plan.Kubelet.Healthz) {
+		if last = well(ctx, a.m, a.plan); last == nil {
 			return true, nil
 		}
 		return false, watch.look(ctx, a)
 	}
 	return a.waitFor(ctx, healthyTimeout, done, func() error {
-		return fmt.Errorf("the kubelet did not answer at %s within %s%s", a.plan.Kubelet.Healthz,
-			(a.m.Clock.SinceBoot() - began).Round(time.Second), a.log(ctx, watch.name))
+		waited := (a.m.Clock.SinceBoot() - began).Round(time.Second)
+		if stranger := new(host.StrangerError); errors.As(last, &stranger) {
+			return fmt.Errorf("the kubelet could not be asked for its health within %s: %w", waited, last)
+		}
+		return fmt.Errorf("the kubelet did not answer at %s within %s%s", a.plan.Kubelet.Healthz, waited, a.log(ctx, watch.name))
 	})
 }

@@ -5,6 +5,7 @@ package facts
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -131,8 +132,13 @@ func (g *gatherer) health(ctx context.Context) {
 	if view, err := kubelet.Analyze(g.facts); err == nil && view.Healthz != "" {
 		url = view.Healthz
 	}
-	if g.facts.Kubelet.PID != 0 {
-		g.facts.Kubelet.Healthy = g.m.HTTP.Healthz(ctx, url)
+	if g.facts.Kubelet.PID == 0 {
+		return
+	}
+	err := g.m.HTTP.Healthz(ctx, url)
+	g.facts.Kubelet.Healthy = err == nil
+	if stranger := new(host.StrangerError); errors.As(err, &stranger) {
+		g.problem("the kubelet's health", err)
 	}
 }
 

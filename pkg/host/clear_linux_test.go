@@ -77,7 +77,7 @@ func TestClearSocket(t *testing.T) {
 // TestReplaceable tries what this machine lets be made: attributes, mounts and read-only file systems.
 func TestReplaceable(t *testing.T) {
 	dir := t.TempDir()
-	files := newFiles([]string{dir + "/"})
+	files := newFiles([]v1alpha1.WritablePath{{Root: dir, Made: true}})
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for _, d := range []string{"sub", "ro", "fixed"} {
 		if err := os.Mkdir(at(d), 0o755); err != nil {

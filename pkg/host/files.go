@@ -21,7 +21,7 @@ type linuxFiles struct {
 	temps *temps
 }
 
-func newFiles(allow []string) linuxFiles {
+func newFiles(allow []v1alpha1.WritablePath) linuxFiles {
 	return linuxFiles{allow: allow, temps: &temps{}}
 }
 

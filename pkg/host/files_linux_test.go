@@ -23,7 +23,7 @@ func testFiles(t *testing.T) (linuxFiles, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newFiles([]string{dir + "/"}), dir
+	return newFiles([]v1alpha1.WritablePath{{Root: dir, Made: true}}), dir
 }
 
 func regular(mode uint32) v1alpha1.FileState {
@@ -198,7 +198,7 @@ func TestPutFollowsTheAllowedDirectory(t *testing.T) {
 	if err := os.Symlink(away, moved); err != nil {
 		t.Fatal(err)
 	}
-	files := newFiles([]string{moved + "/"})
+	files := newFiles([]v1alpha1.WritablePath{{Root: moved, Made: true}})
 	if err := files.Put(filepath.Join(moved, "x"), regular(0o600), []byte("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,17 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s was not run: %s %s; make it root's alone (chown root:root, chmod go-w)", e.Program, e.At, who)
 }
 
+// StrangerError says that somebody else than root answers at an address of this machine.
+type StrangerError struct {
+	// At is what was asked, Who the process that answers there, as far as it is known.
+	At, Who string
+}
+
+// Error implements error.
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("%s is answered by %s, and not by root on this machine: the answer isn't believed", e.At, e.Who)
+}
+
 // Files reads and writes paths. Paths are absolute and clean. Writing is refused outside the allowlist that the
 // implementation was made with.
 type Files interface {
@@ -275,8 +286,9 @@ type Commands interface {
 
 // HTTP asks addresses of this machine and, with the kubelet's credential, the API server.
 type HTTP interface {
-	// Healthz reports whether url answers 200 within a second.
-	Healthz(ctx context.Context, url string) bool
+	// Healthz returns nil if url answers 200 within a second. Where the answer comes from no process of root's on this machine it isn't
+	// believed, which is a StrangerError.
+	Healthz(ctx context.Context, url string) error
 	// Do sends one request to the API server that the kubeconfig at path names, with its client certificate, and
 	// returns the status code and the body.
 	Do(ctx context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error)

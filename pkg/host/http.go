@@ -16,28 +16,7 @@ import (
 	"time"
 )
 
-type linuxHTTP struct{ local *http.Client }
-
-func newHTTP() linuxHTTP {
-	return linuxHTTP{local: &http.Client{
-		Timeout: time.Second,
-		// An environment with a proxy must not lead us away from this machine.
-		Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true},
-	}}
-}
-
-func (h linuxHTTP) Healthz(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	answer, err := h.local.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
-}
+type linuxHTTP struct{ clients linuxClients }
 
 // maxBody is more than any one object of the API.
 const maxBody = 8 << 20

@@ -148,7 +148,7 @@ users:
 			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			code, body, err := newHTTP().Do(t.Context(), kubeconfig, "PATCH", "/api/v1/nodes/a?x=1", "application/merge-patch+json", []byte("{}"))
+			code, body, err := ownHTTP(t).Do(t.Context(), kubeconfig, "PATCH", "/api/v1/nodes/a?x=1", "application/merge-patch+json", []byte("{}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,7 +170,7 @@ users:
 			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if code, _, err := newHTTP().Do(t.Context(), kubeconfig, "GET", "/", "", nil); err == nil {
+			if code, _, err := ownHTTP(t).Do(t.Context(), kubeconfig, "GET", "/", "", nil); err == nil {
 				t.Errorf("answered %d", code)
 			}
 		})
@@ -178,7 +178,7 @@ users:
 }
 
 func TestHealthzAndServe(t *testing.T) {
-	h := newHTTP()
+	h := ownHTTP(t)
 	code := http.StatusOK
 	address, stop, err := h.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
 	if err != nil {
@@ -187,17 +187,26 @@ func TestHealthzAndServe(t *testing.T) {
 	if !strings.HasPrefix(address, "127.0.0.1:") {
 		t.Errorf("listens at %s", address)
 	}
-	if !h.Healthz(t.Context(), "http://"+address+"/healthz") {
-		t.Error("200 isn't healthy")
+	if err := h.Healthz(t.Context(), "http://"+address+"/healthz"); err != nil {
+		t.Errorf("200 isn't healthy: %v", err)
 	}
 	code = http.StatusInternalServerError
-	if h.Healthz(t.Context(), "http://"+address+"/healthz") {
+	if h.Healthz(t.Context(), "http://"+address+"/healthz") == nil {
 		t.Error("500 is healthy")
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if h.Healthz(t.Context(), "http://"+address+"/healthz") {
+	if h.Healthz(t.Context(), "http://"+address+"/healthz") == nil {
 		t.Error("healthy after its end")
 	}
+}
+
+func ownHTTP(t *testing.T) linuxHTTP {
+	t.Helper()
+	procs, err := newProcs("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return linuxHTTP{clients: linuxClients{procs: procs}}
 }

@@ -2,11 +2,15 @@
 
 package host
 
-import "path/filepath"
+import (
+	"path/filepath"
 
-// Linux returns the machine that this process runs on. Files are written below the paths in allow only: an entry that
-// ends in a slash allows everything below it, another one exactly itself.
-func Linux(allow []string) (Machine, error) {
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+)
+
+// Linux returns the machine that this process runs on. Files are written at the paths in allow only, and directories made for
+// them.
+func Linux(allow []v1alpha1.WritablePath) (Machine, error) {
 	files := newFiles(allow)
 	commands := newCommands()
 	procs, err := newProcs("/proc")
@@ -27,7 +31,7 @@ func Linux(allow []string) (Machine, error) {
 		Procs:    procs,
 		Kernel:   linuxKernel{units: units, clock: clock, commands: commands},
 		Commands: commands,
-		HTTP:     newHTTP(),
+		HTTP:     linuxHTTP{clients: linuxClients{procs: procs}},
 		Stores:   linuxStores{procs: procs, dockerSocket: dockerSocket, containerdSocket: containerdSocket, crioSocket: crioSocket},
 		Clients:  linuxClients{procs: procs},
 		Clock:    clock,

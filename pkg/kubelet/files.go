@@ -11,12 +11,10 @@ import (
 
 // mayEdit reports whether a file is an operator's or an installer's, and not a distribution's.
 func (r *retarget) mayEdit(name string) bool {
-	known := []string{kubeadmFlags, kubeadmConfig, instanceConfig, crictlConfig, kubesprayEnv, "/etc/kubernetes/kubelet-config.yaml", defaultEnv, sysconfigEnv}
-	if slices.Contains(known, name) || strings.HasPrefix(name, "/etc/systemd/system/") {
-		return true
-	}
 	config := name == r.src.real(r.view.ConfigFile) || r.view.ConfigDir != "" && strings.HasPrefix(name, r.view.ConfigDir+"/")
-	return config && (strings.HasPrefix(name, "/etc/") || strings.HasPrefix(name, "/var/lib/kubelet/"))
+	return config && v1alpha1.KubeletFile(name) || slices.ContainsFunc(v1alpha1.WritablePaths(), func(w v1alpha1.WritablePath) bool {
+		return !w.Own && !w.Link && w.Matches(name)
+	})
 }
 
 // change edits the file behind a path; one that isn't there starts empty. What can't be edited is a finding.

@@ -82,6 +82,10 @@ func (r *retarget) allowed() bool {
 		r.fail(idInstaller, "", "the kubelet of %s doesn't follow files that can be changed (%s)", v.Installer, v.Why)
 		return false
 	}
+	if v.Unit != defaultUnit {
+		r.fail(idInstaller, "run it as "+defaultUnit, "the kubelet runs in %s", v.Unit)
+		return false
+	}
 	if v.Minor < oldestMinor || v.Minor > newestMinor {
 		r.fail(idVersion, "", "kubelet %q is none of the known versions 1.%d to 1.%d", v.Version, oldestMinor, newestMinor)
 	}

@@ -83,7 +83,7 @@ func Wants(f *v1alpha1.Facts) v1alpha1.Wants {
 }
 
 const (
-	defaultUnit       = "kubelet.service"
+	defaultUnit       = v1alpha1.KubeletUnit
 	apiserverManifest = "kube-apiserver.yaml"
 )
 

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 )
@@ -25,35 +23,6 @@ func Digest(p *v1alpha1.Plan) string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// allowed are the paths that a plan may write: an entry that ends in a slash allows what is below it. The agent holds
-// the same list.
-var allowed = []string{
-	"/etc/systemd/system/", "/etc/containerd/", "/etc/crio/", "/etc/containers/", "/etc/docker/",
-	"/etc/crictl.yaml", "/etc/modules-load.d/", "/etc/sysctl.d/",
-	"/etc/default/kubelet", "/etc/sysconfig/kubelet",
-	"/etc/kubernetes/kubelet.env", "/etc/kubernetes/kubelet-config.yaml",
-	"/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml",
-}
-
-// Allowed reports whether a plan may write the path.
-func Allowed(name string) bool {
-	if !path.IsAbs(name) || path.Clean(name) != name {
-		return false
-	}
-	for _, a := range allowed {
-		if name == a || strings.HasSuffix(a, "/") && (strings.HasPrefix(name, a) || name+"/" == a) {
-			return true
-		}
-	}
-	// Where the kubelet's own command line names another file, the agent asks that command line.
-	for _, dir := range []string{"/etc/kubernetes/", "/etc/kubelet", "/var/lib/kubelet/"} {
-		if strings.HasPrefix(name, dir) && slices.Contains([]string{".yaml", ".yml", ".conf", ".json", ".env"}, path.Ext(name)) {
-			return true
-		}
-	}
-	return false
 }
 
 var runID = regexp.MustCompile(`^r-[0-9a-f]{8}$`)
@@ -89,18 +58,21 @@ func Verify(p *v1alpha1.Plan) error {
 		return errors.New("the plan was changed after it was made: its digest doesn't fit")
 	case len(p.Before.Files) != len(p.After.Files) || len(p.Before.Units) != len(p.After.Units):
 		return errors.New("the plan's photographs don't name the same paths and units")
-	case p.Kubelet.Unit == "":
-		return errors.New("the plan names no kubelet unit")
+	case p.Kubelet.Unit != v1alpha1.KubeletUnit:
+		return fmt.Errorf("the plan would stop and start %q, which is no kubelet's unit", p.Kubelet.Unit)
 	}
 	for i, after := range p.After.Files {
 		before := p.Before.Files[i]
+		for _, s := range []v1alpha1.FileState{before, after} {
+			if err := v1alpha1.CheckPlanned(s); err != nil {
+				return fmt.Errorf("the plan would write %w, which no plan may", err)
+			}
+		}
 		switch {
 		case before.Path != after.Path:
 			return fmt.Errorf("the plan's photographs don't name the same paths: %s and %s", before.Path, after.Path)
 		case i > 0 && p.After.Files[i-1].Path >= after.Path:
 			return fmt.Errorf("the plan's paths aren't sorted at %s", after.Path)
-		case !Allowed(after.Path):
-			return fmt.Errorf("the plan would write %s, which no plan may", after.Path)
 		case p.Restores == "" && after.Type == v1alpha1.Regular && len(after.Content) == 0:
 			return fmt.Errorf("the plan doesn't say what %s is to become: only a rollback restores what the node alone knows", after.Path)
 		}

@@ -13,8 +13,8 @@ func (b *builder) put(after v1alpha1.FileState) error {
 	if _, ok := b.after[after.Path]; ok {
 		return fmt.Errorf("%s would be written twice", after.Path)
 	}
-	if !Allowed(after.Path) {
-		return fmt.Errorf("%s would have to be changed, which lies outside of what may be: %s", after.Path, after.Why)
+	if err := v1alpha1.CheckPlanned(after); err != nil {
+		return fmt.Errorf("a plan can't write %w: %s", err, after.Why)
 	}
 	before, err := b.now(after.Path)
 	if err != nil {
@@ -29,10 +29,8 @@ func (b *builder) put(after v1alpha1.FileState) error {
 	if b.stands(after) {
 		return nil
 	}
-	switch before.Type {
-	case v1alpha1.Absent, v1alpha1.Regular, v1alpha1.Symlink, v1alpha1.Directory:
-	default:
-		return fmt.Errorf("%s is neither a file nor a link nor a directory", after.Path)
+	if err := v1alpha1.CheckPlanned(before); err != nil {
+		return fmt.Errorf("a plan couldn't put back %w: move it away first, it is in the way of %s", err, after.Why)
 	}
 	before.Why = after.Why
 	b.before[after.Path], b.after[after.Path] = before, after

@@ -53,7 +53,7 @@ func refs(p *v1alpha1.Plan) []v1alpha1.RuntimeRef {
 // vetKubelet lets the node ask only a kubelet for its health: an address of its own, and not a name that leads anywhere.
 func vetKubelet(p *v1alpha1.Plan) error {
 	k := p.Kubelet
-	if !strings.HasSuffix(k.Unit, ".service") || strings.ContainsAny(k.Unit, "/ \t\n") {
+	if k.Unit != v1alpha1.KubeletUnit {
 		return fmt.Errorf("%q can't be the kubelet's unit", k.Unit)
 	}
 	if k.Kubeconfig != "" && (!path.IsAbs(k.Kubeconfig) || path.Clean(k.Kubeconfig) != k.Kubeconfig) {

@@ -73,6 +73,7 @@ func TestVet(t *testing.T) {
 		"another path there":     {func(p *v1alpha1.Plan) { p.Kubelet.Healthz = "http://127.0.0.1:1/delete?x" }, "health check"},
 		"another scheme":         {func(p *v1alpha1.Plan) { p.Kubelet.Healthz = "file:///healthz" }, "health check"},
 		"a kubelet":              {func(p *v1alpha1.Plan) { p.Kubelet.Unit = "../x.service" }, "kubelet's unit"},
+		"another for a kubelet":  {func(p *v1alpha1.Plan) { p.Kubelet.Unit = "sshd.service" }, "kubelet's unit"},
 		"a kubeconfig":           {func(p *v1alpha1.Plan) { p.Kubelet.Kubeconfig = "/etc/../tmp/x" }, "kubeconfig"},
 		"a unit":                 {func(p *v1alpha1.Plan) { p.After.Units = []v1alpha1.UnitState{{Name: "sshd.service"}} }, "sshd.service"},
 		"a unit of a side":       {func(p *v1alpha1.Plan) { p.Evacuate = []v1alpha1.RuntimeRef{{Units: []string{"sshd.service"}}} }, "sshd.service"},

@@ -127,21 +127,13 @@ func (n *Node) Mount(path string, readOnly bool) {
 	n.mounts = append(n.mounts, v1alpha1.Mount{Path: path, ReadOnly: readOnly})
 }
 
-// allowed are the paths that the agent may write on a real node, whose kubelet may be configured anywhere in /etc/kubernetes.
-var allowed = func() []string {
-	out := []string{"/etc/kubernetes/"}
-	for _, r := range v1alpha1.WritablePaths() {
-		out = append(out, r.What)
-	}
-	return out
-}()
-
+// writable refuses what the agent may not write on a real node, whose kubelet may be configured anywhere in /etc/kubernetes.
 func writable(p string) error {
 	if !path.IsAbs(p) || path.Clean(p) != p {
 		return fmt.Errorf("writing %q: not a clean absolute path", p)
 	}
-	for _, a := range allowed {
-		if p == strings.TrimSuffix(a, "/") || strings.HasSuffix(a, "/") && strings.HasPrefix(p, a) {
+	for _, w := range slices.Concat(v1alpha1.WritablePaths(), v1alpha1.KubeletPaths()) {
+		if w.Matches(p) || w.OnTheWay(p) {
 			return nil
 		}
 	}

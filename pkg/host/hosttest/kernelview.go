@@ -186,17 +186,17 @@ type web struct{ p *Process }
 
 var healthzPort = regexp.MustCompile(`(?m)--healthz-port=(\d+)|^healthzPort:\s*(\d+)`)
 
-func (v web) Healthz(_ context.Context, address string) bool {
+func (v web) Healthz(_ context.Context, address string) error {
 	leave, err := v.p.enter()
 	if err != nil {
-		return false
+		return err
 	}
 	defer leave()
 	n := v.p.n
 	u, err := url.Parse(address)
 	k := n.kubelet()
 	if err != nil || k == nil || u.Scheme != "http" || u.Path != "/healthz" || u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost" {
-		return false
+		return fmt.Errorf("nobody listens at %s", address)
 	}
 	port := "10248"
 	text := strings.Join(k.argv, "\n")
@@ -206,7 +206,10 @@ func (v web) Healthz(_ context.Context, address string) bool {
 	if m := healthzPort.FindStringSubmatch(text); m != nil {
 		port = m[1] + m[2]
 	}
-	return u.Port() == port && n.serving(k.endpoint) != nil
+	if u.Port() != port || n.serving(k.endpoint) == nil {
+		return fmt.Errorf("%s answers 500", address)
+	}
+	return nil
 }
 
 func (v web) Do(_ context.Context, kubeconfig, method, path, contentType string, body []byte) (int, []byte, error) {
