@@ -143,10 +143,14 @@ func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
 		}
 	}
 	const patience = 30 * time.Second
+	var held error
 	for start := p.clock.SinceBoot(); len(list) > 0; {
 		for _, proc := range list {
 			if err := signal(proc.PID, unix.SIGKILL); err != nil {
 				return err
+			}
+			if err := p.thaw(proc.PID); err != nil {
+				held = err
 			}
 		}
 		if err := p.clock.Sleep(ctx, 50*time.Millisecond); err != nil {
@@ -156,7 +160,7 @@ func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
 			return err
 		}
 		if len(list) > 0 && p.clock.SinceBoot()-start > patience {
-			return fmt.Errorf("killing what is left of pods: %s still runs", describeProcesses(list))
+			return errors.Join(fmt.Errorf("killing what is left of pods: %s still runs", describeProcesses(list)), held)
 		}
 	}
 	return nil
