@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runtime/kubectl-runtime/e2e/bed"
 )
@@ -37,7 +38,7 @@ func TestHostileImage(t *testing.T) {
 	if _, err := n.RunIn(t.Context(), archive, "ctr -n k8s.io images import - >/dev/null"); err != nil {
 		t.Fatal(err)
 	}
-	careless(t, b, n)
+	end := careless(t, b, n)
 	for _, args := range [][]string{
 		{"status", n.Name, "--deep"},
 		{"check", n.Name, "--to", target},
@@ -55,17 +56,34 @@ func TestHostileImage(t *testing.T) {
 			unmarked(t, n)
 		})
 	}
+	end()
+	for _, c := range []struct {
+		args    []string
+		runtime string
+	}{
+		{switchArgs(n), target}, {rollbackArgs(n), bed.Home}, {switchArgs(n, "--image", evil), target}, {append(rollbackArgs(n), "--image", evil), bed.Home},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			given := slices.Contains(c.args, evil)
+			if used := imagesOf(t, b, n, c.args...); len(used) == 0 || slices.Contains(used, evil) != given {
+				t.Errorf("the pods there ran %q", used)
+			}
+			n.On(t, c.runtime, time.Minute)
+			unmarked(t, n)
+		})
+	}
 	b.NothingOfOurs(t, n, 10*time.Second)
 }
 
 // careless runs the image with the node's programs and the privileges of a host pod, sees that it acts, and waits until the node reports
-// to have it. The pod stays, as a tenant's would.
-func careless(t *testing.T, b *bed.Bed, n *bed.Node) {
+// to have it. The pod stays, as a tenant's would, until it is ended.
+func careless(t *testing.T, b *bed.Bed, n *bed.Node) (end func()) {
 	t.Helper()
+	namespace := b.Namespace(t, nil)
 	template := bed.Pin(bed.Shell(bed.Web("tenant", evil, corev1.PullNever), "nsenter\n/bin/sleep 3600 & wait", "/marks", marks), n.Name)
 	template.Spec.HostPID = true
 	template.Spec.Containers[0].SecurityContext.Privileged = new(true)
-	b.Deploy(t, b.Namespace(t, nil), 1, template)
+	b.Deploy(t, namespace, 1, template)
 	bed.Must(t, "what the image does where no care is taken", 20*time.Second, func(ctx context.Context) string {
 		out, err := n.Run(ctx, "ls "+marks)
 		if err != nil {
@@ -89,6 +107,22 @@ func careless(t *testing.T, b *bed.Bed, n *bed.Node) {
 		}
 		return ""
 	})
+	return func() {
+		if err := b.Client.AppsV1().Deployments(namespace).Delete(t.Context(), "tenant", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		bed.Must(t, "the end of the tenant's pod", time.Minute, func(ctx context.Context) string {
+			list, err := b.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return err.Error()
+			}
+			if len(list.Items) > 0 {
+				return "it is there still"
+			}
+			return ""
+		})
+		n.Sh(t, "rm -f "+marks+"/*")
+	}
 }
 
 // imagesOf runs the plugin, which must succeed, and returns the images of its pods on the node.
