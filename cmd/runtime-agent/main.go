@@ -79,7 +79,7 @@ func newAgent() (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine, err := host.Linux(allowed(reading.Files))
+	machine, err := host.Linux(allowed(reading))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/journal"
 )
 
 func TestRead(t *testing.T) {
@@ -133,7 +136,7 @@ func TestKubeletFiles(t *testing.T) {
 	write("kubelet.service", "[Service]\nEnvironmentFile=-"+dir+"/args.env\nExecStart=/usr/bin/kubelet \\\n  --config /var/lib/kubelet/other.yaml --kubeconfig=/etc/kubernetes/kubelet.conf\n")
 	write("kubelet.service.d/20-dirs.conf", "[Service]\nEnvironment=\"X=--config-dir=/etc/kubernetes/kubelet.conf.d --config=/etc/shadow\" Y='--config=/var/lib/kubelet/../../etc/passwd'\n")
 	write("kubelet.service.d/ignored.txt", "--config=/etc/kubernetes/no.yaml\n")
-	want := []string{"/var/lib/kubelet/other.yaml", "/etc/kubernetes/kubelet.conf.d/*.conf", "/etc/kubernetes/kubelet.conf.d/*/*.conf", "/etc/kubernetes/kubelet-config.d/main.yaml"}
+	want := []string{"/var/lib/kubelet/other.yaml", "/etc/kubernetes/kubelet-config.d/main.yaml", "/etc/kubernetes/kubelet.conf.d/*.conf", "/etc/kubernetes/kubelet.conf.d/*/*.conf"}
 	var got []string
 	for _, w := range kubeletFiles(reader(t), dir) {
 		got = append(got, w.Pattern())
@@ -185,5 +188,109 @@ func TestKubeletFilesTakesNamesLiterally(t *testing.T) {
 	got := kubeletFiles(reader(t), dir)
 	if len(got) != 1 || got[0].Matches("/etc/kubernetes/kubelet-config.yaml") || !got[0].Matches("/etc/kubernetes/*.yaml") {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestKubeletFilesAsTheyAreWritten: a plan edits the file behind a link, and systemd takes variables and spaces around the equals sign.
+func TestKubeletFilesAsTheyAreWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		unit, env string
+		want      []string
+	}{
+		"a variable of a file":   {"EnvironmentFile = -ENV\nExecStart=/usr/bin/kubelet --config=${CONFIG}", "CONFIG=/etc/kubernetes/kubelet-x.yaml", []string{"/etc/kubernetes/kubelet-x.yaml"}},
+		"a variable of the unit": {"Environment=CONFIG=/etc/kubernetes/kubelet-x.yaml\nExecStart=/usr/bin/kubelet --config $CONFIG", "", []string{"/etc/kubernetes/kubelet-x.yaml"}},
+		"part of a name": {
+			"EnvironmentFile=ENV\nEnvironment=DIR=/etc/kubernetes\nExecStart=/usr/bin/kubelet --config=${DIR}/${NAME}.yaml", "NAME=kubelet-x",
+			[]string{"/etc/kubernetes/kubelet-x.yaml"},
+		},
+		"both definitions": {
+			"EnvironmentFile=ENV\nEnvironment=CONFIG=/etc/kubernetes/a.yaml\nExecStart=/usr/bin/kubelet --config=${CONFIG}", "CONFIG=/etc/kubernetes/b.yaml",
+			[]string{"/etc/kubernetes/a.yaml", "/etc/kubernetes/b.yaml"},
+		},
+		"a directory":     {"EnvironmentFile= ENV\nExecStart=/usr/bin/kubelet --config-dir=${DIR}", "DIR=/etc/kubernetes/kubelet.d/", []string{"/etc/kubernetes/kubelet.d/*.conf", "/etc/kubernetes/kubelet.d/*/*.conf"}},
+		"unknown":         {"ExecStart=/usr/bin/kubelet --config=${CONFIG}", "", nil},
+		"itself":          {"Environment=CONFIG=$CONFIG\nExecStart=/usr/bin/kubelet --config=${CONFIG}", "", nil},
+		"a foreign value": {"Environment=CONFIG=/etc/shadow\nExecStart=/usr/bin/kubelet --config=${CONFIG}", "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			unit := "[Service]\n" + strings.ReplaceAll(c.unit, "ENV\n", dir+"/env\n") + "\n"
+			if err := errors.Join(os.WriteFile(filepath.Join(dir, "kubelet.service"), []byte(unit), 0o600), os.WriteFile(filepath.Join(dir, "env"), []byte(c.env+"\n"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range kubeletFiles(reader(t), dir) {
+				got = append(got, w.Pattern())
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestKubeletFilesBehindLinks: the link and what it leads to, but for what no plan may name.
+func TestKubeletFilesBehindLinks(t *testing.T) {
+	n := hosttest.New()
+	n.Write("/etc/kubernetes/kubelet/real.yaml", "")
+	n.Link("/etc/kubernetes/link.yaml", "kubelet/second.yaml")
+	n.Link("/etc/kubernetes/kubelet/second.yaml", "/etc/kubernetes/kubelet/real.yaml")
+	n.Link("/etc/kubernetes/evil.yaml", "/etc/shadow")
+	n.Link("/etc/kubernetes/round.yaml", "round.yaml")
+	n.Write("/run/systemd/system/kubelet.service.d/a.conf", "[Service]\nExecStart=/usr/bin/kubelet --config=/etc/kubernetes/link.yaml\n")
+	n.Write("/usr/local/lib/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet --config=/etc/kubernetes/evil.yaml --config=/etc/kubernetes/round.yaml\n")
+	n.Boot()
+	defer n.PowerOff(nil)
+	var got []string
+	for _, w := range kubeletFiles(n.Machine().Files, unitDirs...) {
+		got = append(got, w.Pattern())
+	}
+	want := []string{"/etc/kubernetes/link.yaml", "/etc/kubernetes/kubelet/real.yaml", "/etc/kubernetes/evil.yaml", "/etc/kubernetes/round.yaml"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAllowedOfAnOpenRun: what a run was staged to write it may write until it is closed, in either direction, whatever has become of the
+// kubelet's units. Until it is staged they alone say what it may.
+func TestAllowedOfAnOpenRun(t *testing.T) {
+	const run, config, unit = "r-00000001", "/etc/kubernetes/kubelet-x.yaml", "/etc/systemd/system/kubelet.service"
+	may := func(n *hosttest.Node, p string) bool {
+		return slices.ContainsFunc(allowed(n.Machine()), func(w v1alpha1.WritablePath) bool { return w.Matches(p) })
+	}
+	for phase, want := range map[v1alpha1.Phase]bool{
+		v1alpha1.PhaseStaging: false, v1alpha1.PhaseStaged: true, v1alpha1.PhaseApplying: true, v1alpha1.PhaseApplied: true,
+		v1alpha1.PhaseRollingBack: true, v1alpha1.PhaseStuck: true, v1alpha1.PhaseConfirmed: false, v1alpha1.PhaseRolledBack: false,
+	} {
+		t.Run(string(phase), func(t *testing.T) {
+			n := hosttest.New()
+			n.Write(unit, "[Service]\nExecStart=/usr/bin/kubelet --config="+config+"\n")
+			n.Boot()
+			defer n.PowerOff(nil)
+			m := n.Machine()
+			var files []v1alpha1.FileState
+			for _, p := range []string{config, "/etc/passwd", "/etc/kubernetes/manifests/x.yaml"} {
+				files = append(files, v1alpha1.FileState{Path: p, Type: v1alpha1.Regular})
+			}
+			p := &v1alpha1.Plan{
+				APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Run: run,
+				Before: v1alpha1.State{Files: files}, After: v1alpha1.State{Files: files},
+			}
+			if err := journal.Open(m.Files, m.Clock, journal.Dir).Create(v1alpha1.Run{ID: run, Phase: phase}, p); err != nil {
+				t.Fatal(err)
+			}
+			if !may(n, config) {
+				t.Error("what the unit names may not be written")
+			}
+			n.Write(unit, "[Service]\nExecStart=/usr/local/bin/kubelet-wrapper\n")
+			if may(n, config) != want {
+				t.Errorf("with another unit it may be written: %v, want %v", !want, want)
+			}
+			for _, other := range []string{"/etc/passwd", "/etc/kubernetes/manifests/x.yaml", "/etc/kubernetes/kubelet-y.yaml"} {
+				if may(n, other) {
+					t.Errorf("%s may be written", other)
+				}
+			}
+		})
 	}
 }

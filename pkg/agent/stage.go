@@ -102,6 +102,9 @@ func validate(p *v1alpha1.Plan, req v1alpha1.Request) error {
 	case len(p.Before.Files) != len(p.After.Files) || len(p.Before.Units) != len(p.After.Units):
 		return errors.New("the plan's photographs don't show the same files and units")
 	}
+	if err := p.CheckGrace(); err != nil {
+		return err
+	}
 	for k, f := range p.Before.Files {
 		if f.Path != p.After.Files[k].Path || !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
 			return fmt.Errorf("the plan's photographs don't agree about the file %s", f.Path)

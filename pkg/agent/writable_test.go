@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -91,5 +92,19 @@ func TestForeignPaths(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, n.Snapshot("/etc", "/var/lib")); diff != "" {
 		t.Errorf("something was changed all the same:\n%s", diff)
+	}
+}
+
+// TestForeignGraces: a plan that would keep the node without a kubelet for ever, or whose time can't be counted, is refused.
+func TestForeignGraces(t *testing.T) {
+	n := newNode(t, v1alpha1.Containerd)
+	n.Boot()
+	defer n.PowerOff(nil)
+	for _, grace := range []time.Duration{-1, 24*time.Hour + 1, math.MaxInt64} {
+		p := newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)
+		p.EvacuationGrace = grace
+		if resp := ask(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: p}); !strings.Contains(resp.Error, "to end") {
+			t.Errorf("%s: %q", grace, resp.Error)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/cluster"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/rollout"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
@@ -88,6 +89,8 @@ func (f *runFlags) toOptions(p *program, dry dryRun) (*runOptions, error) {
 		return nil, fmt.Errorf("--drain-timeout %s is negative: zero means infinite", f.drainTimeout)
 	case f.evacuationGrace.value < 0:
 		return nil, fmt.Errorf("--evacuation-grace %s is negative: zero means infinite", f.evacuationGrace.value)
+	case f.evacuationGrace.value > v1alpha1.MostGrace:
+		return nil, fmt.Errorf("--evacuation-grace %s is too long: no node stays without a kubelet for more than %s", f.evacuationGrace.value, v1alpha1.MostGrace)
 	case f.skipWaitForDelete < 0:
 		return nil, fmt.Errorf("--skip-wait-for-delete-timeout %d is negative: zero waits for all pods", f.skipWaitForDelete)
 	}

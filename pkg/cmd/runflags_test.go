@@ -30,6 +30,9 @@ func TestEvacuationGrace(t *testing.T) {
 		{[]string{"--evacuation-grace=0s"}, rollout.NoGraceLimit, ""},
 		{[]string{"--evacuation-grace", "5m"}, 5 * time.Minute, ""},
 		{[]string{"--evacuation-grace=-1s"}, 0, "is negative: zero means infinite"},
+		{[]string{"--evacuation-grace=24h"}, 24 * time.Hour, ""},
+		{[]string{"--evacuation-grace=24h1s"}, 0, "is too long"},
+		{[]string{"--evacuation-grace=2000000h"}, 0, "is too long"},
 		{[]string{"--evacuation-grace=soon"}, 0, "invalid duration"},
 	} {
 		f, cmd := runFlags{}, &cobra.Command{}

@@ -23,7 +23,6 @@ const (
 // The bounds of what converge waits for.
 const (
 	graceDefault    = 30 * time.Second // of a pod whose own isn't known
-	graceLimit      = 2 * time.Minute  // a pod's own grace, at most, where the plan has no limit
 	dialTimeout     = 3 * time.Second
 	callTimeout     = 20 * time.Second // one CRI call, grace not counted
 	idleTimeout     = 5 * time.Second  // a network plugin's work
@@ -192,7 +191,7 @@ func (a *actor) writeFirst() step {
 
 // evacuationLimit is how long pods may take to end by the graces that they have, and by force after that.
 func (a *actor) evacuationLimit() time.Duration {
-	return 2*a.grace(a.plan.EvacuationGrace) + evacuationLimit
+	return 2*a.plan.Grace() + evacuationLimit
 }
 
 // steps does one after the other, until one fails.

@@ -313,7 +313,7 @@ func TestGrace(t *testing.T) {
 		lessThan time.Duration
 	}{
 		"its own":     {own: 5, atLeast: 5 * time.Second, lessThan: 6 * time.Second},
-		"the default": {own: 3600, atLeast: 2 * time.Minute, lessThan: 121 * time.Second},
+		"the default": {own: 3600, atLeast: 30 * time.Second, lessThan: 31 * time.Second},
 		"the plan's":  {own: 3600, limit: time.Minute, atLeast: time.Minute, lessThan: 61 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -229,14 +229,10 @@ func (a *actor) end(ctx context.Context, conn host.Runtime, box host.Sandbox) er
 }
 
 func (a *actor) grace(own time.Duration) time.Duration {
-	limit := a.plan.EvacuationGrace
-	if limit <= 0 {
-		limit = graceLimit
-	}
 	if own < 0 {
 		own = graceDefault
 	}
-	return min(own, limit)
+	return min(own, a.plan.Grace())
 }
 
 // gone waits until no process of a pod is left, and kills what stays. What can't be killed, as it hangs in the kernel, stops the

@@ -256,13 +256,17 @@ func TestSweep(t *testing.T) {
 	}()
 	mine, its := fmt.Sprintf(".kubectl-runtime-%d-1", os.Getpid()), fmt.Sprintf(".kubectl-runtime-%d-1", agent.Process.Pid)
 	// No process has the number 4999999: the kernel's limit is 4194304. 1 is somebody else's since a reboot.
-	for _, p := range []string{dir + "/.kubectl-runtime-4999999-1", sub + "/.kubectl-runtime-4999999-2", dir + "/.kubectl-runtime-1-1", dir + "/keep", dir + "/" + mine, dir + "/" + its} {
+	elsewhere := t.TempDir()
+	for _, p := range []string{elsewhere + "/.kubectl-runtime-4999999-1", dir + "/.kubectl-runtime-4999999-1", sub + "/.kubectl-runtime-4999999-2", dir + "/.kubectl-runtime-1-1", dir + "/keep", dir + "/" + mine, dir + "/" + its} {
 		if err := os.WriteFile(p, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := files.Sweep(filepath.Join(sub, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "missing", "c")); err != nil {
+	if err := files.Sweep(filepath.Join(sub, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "missing", "c"), elsewhere+"/not-allowed"); err != nil {
 		t.Fatal(err)
+	}
+	if left := names(t, elsewhere); len(left) != 1 {
+		t.Errorf("in a directory that may not be written, left: %v", left)
 	}
 	want := []string{mine, its, "keep", "sub"}
 	slices.Sort(want)

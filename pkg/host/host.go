@@ -93,7 +93,8 @@ type Files interface {
 	// empty stays and is no error). Directory creates it, or sets mode and owner of the one that is there. Missing
 	// parents are an error, except that removing what has no parent is none.
 	Put(path string, want v1alpha1.FileState, content []byte) error
-	// Sweep removes the temporary names that Put left for any of paths in a process that is no more.
+	// Sweep removes the temporary names that Put left for any of paths in a process that is no more. Those that may not be
+	// written are left alone.
 	Sweep(paths ...string) error
 	// Append adds data to the end of a file, which it creates with mode 0600. Nothing is fsynced: a crash may lose or cut
 	// what was added last.

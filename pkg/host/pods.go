@@ -33,28 +33,7 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 	booted := p.procs.booted()
 	var out []v1alpha1.Process
 	err = p.each(func(pid int, ofPod func() bool) {
-		exe, _ := p.procs.exe(pid)
-		inPod := ofPod()
-		// A monitor may stand in any group, but it is the machine's: those of users, of rootless podman or containerd, watch nothing
-		// of Kubernetes, and a cluster inside a container has its own.
-		monitor := monitorProgram(exe) && p.procs.ofHost(pid, here)
-		if !inPod && !monitor {
-			return
-		}
-		// Only of monitors the command line matters. What else a pod runs may wait in the kernel, and who reads the memory of
-		// such a process may wait with it.
-		tell := p.procs.outline
-		if monitor {
-			tell = p.procs.describe
-		}
-		proc, err := tell(pid, exe, booted)
-		if err != nil {
-			return // it ended meanwhile
-		}
-		if !inPod && !p.monitors(proc) {
-			return
-		}
-		if !p.procs.ended(pid) {
+		if proc, ok := p.one(pid, ofPod, here, booted); ok {
 			out = append(out, proc)
 		}
 	})
@@ -62,6 +41,29 @@ func (p linuxPods) Processes(context.Context) ([]v1alpha1.Process, error) {
 		return nil, fmt.Errorf("looking for pods' processes: %w", err)
 	}
 	return out, nil
+}
+
+// one tells of a process that is a pod's, or watches one of a pod.
+func (p linuxPods) one(pid int, ofPod func() bool, here machine, booted time.Time) (v1alpha1.Process, bool) {
+	exe, _ := p.procs.exe(pid)
+	inPod := ofPod()
+	// A monitor may stand in any group, but it is the machine's: those of users, of rootless podman or containerd, watch nothing
+	// of Kubernetes, and a cluster inside a container has its own.
+	monitor := monitorProgram(exe) && p.procs.ofHost(pid, here)
+	if !inPod && !monitor {
+		return v1alpha1.Process{}, false
+	}
+	// Only of monitors the command line matters. What else a pod runs may wait in the kernel, and who reads the memory of
+	// such a process may wait with it.
+	tell := p.procs.outline
+	if monitor {
+		tell = p.procs.describe
+	}
+	proc, err := tell(pid, exe, booted)
+	if err != nil {
+		return proc, false // it ended meanwhile
+	}
+	return proc, (inPod || p.monitors(proc)) && !p.procs.ended(pid)
 }
 
 // each calls look with every process but the first and this one, and with what tells whether it belongs to a pod: that costs more
@@ -79,12 +81,15 @@ func (p linuxPods) each(look func(pid int, ofPod func() bool)) error {
 		if pid == 1 || pid == os.Getpid() {
 			continue
 		}
-		look(pid, func() bool {
-			groups, err := p.procs.cgroups(pid)
-			return err == nil && inPodAnywhere(groups, init)
-		})
+		look(pid, func() bool { return p.ofPod(pid, init) })
 	}
 	return nil
+}
+
+// ofPod reports whether a process belongs to a pod; init are the groups of the first process.
+func (p linuxPods) ofPod(pid int, init map[string]string) bool {
+	groups, err := p.procs.cgroups(pid)
+	return err == nil && inPodAnywhere(groups, init)
 }
 
 // maxSpec is more than the specification of any container, in bytes.
@@ -146,7 +151,7 @@ func (p linuxPods) Kill(ctx context.Context, grace time.Duration) error {
 	var held error
 	for start := p.clock.SinceBoot(); len(list) > 0; {
 		for _, proc := range list {
-			if err := signal(proc.PID, unix.SIGKILL); err != nil {
+			if err := p.send(proc.PID, unix.SIGKILL, anyOfPods); err != nil {
 				return err
 			}
 			if err := p.thaw(proc.PID); err != nil {
@@ -173,11 +178,10 @@ func (p linuxPods) EndStrays(ctx context.Context) (int, error) {
 	}
 	n := 0
 	for _, proc := range list {
-		var dir unix.Stat_t
-		if !watches(proc) || unix.Stat(p.procs.path(proc.PID, "cwd"), &dir) != nil || dir.Nlink > 0 {
+		if !p.stray(proc) {
 			continue
 		}
-		if err := signal(proc.PID, unix.SIGKILL); err != nil {
+		if err := p.send(proc.PID, unix.SIGKILL, p.stray); err != nil {
 			return n, err
 		}
 		n++
@@ -185,14 +189,21 @@ func (p linuxPods) EndStrays(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// stray reports whether one of a pod's processes is the monitor of a container whose directory is removed.
+func (p linuxPods) stray(proc v1alpha1.Process) bool {
+	var dir unix.Stat_t
+	return watches(proc) && unix.Stat(p.procs.path(proc.PID, "cwd"), &dir) == nil && dir.Nlink == 0
+}
+
 // terminate asks each process of a container once. Monitors aren't asked: containerd's shims ignore it, and conmon would
 // forward it; both end with what they watch.
 func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace time.Duration) ([]v1alpha1.Process, error) {
+	watched := func(proc v1alpha1.Process) bool { return !watches(proc) }
 	for _, proc := range list {
-		if watches(proc) {
+		if !watched(proc) {
 			continue
 		}
-		if err := signal(proc.PID, unix.SIGTERM); err != nil {
+		if err := p.send(proc.PID, unix.SIGTERM, watched); err != nil {
 			return nil, err
 		}
 	}
@@ -201,7 +212,7 @@ func (p linuxPods) terminate(ctx context.Context, list []v1alpha1.Process, grace
 			return nil, err
 		}
 		left, err := p.Processes(ctx)
-		if err != nil || !slices.ContainsFunc(left, func(p v1alpha1.Process) bool { return !watches(p) }) {
+		if err != nil || !slices.ContainsFunc(left, watched) {
 			return left, err
 		}
 		list = left
@@ -214,8 +225,38 @@ func watches(proc v1alpha1.Process) bool {
 	return monitors(proc) || strings.HasPrefix(filepath.Base(proc.Exe), "containerd-shim")
 }
 
-func signal(pid int, s unix.Signal) error {
-	if err := unix.Kill(pid, s); err != nil && !errors.Is(err, unix.ESRCH) {
+// anyOfPods is every process of a pod, monitors too.
+func anyOfPods(v1alpha1.Process) bool { return true }
+
+// send sends a signal to a process if it is one of a pod still, and wanted: the number of one that ended since it was looked for may be
+// another's by now.
+func (p linuxPods) send(pid int, s unix.Signal, wanted func(v1alpha1.Process) bool) error {
+	here, err := p.procs.here()
+	if err != nil {
+		return fmt.Errorf("looking at process %d: %w", pid, err)
+	}
+	return signal(pid, s, func() bool {
+		proc, ok := p.one(pid, func() bool { return p.ofPod(pid, here.init) }, here, p.procs.booted())
+		return ok && wanted(proc)
+	})
+}
+
+// signal looks at a process and sends the signal to that one and no other: a descriptor that was opened before the look leads to the
+// process that was seen, or to none, whoever has its number by then. A kernel before 5.3 has no such descriptors, and a program may have
+// too many open; then the number must do.
+func signal(pid int, s unix.Signal, wanted func() bool) error {
+	deliver := func() error { return unix.Kill(pid, s) }
+	switch fd, err := unix.PidfdOpen(pid, 0); {
+	case err == nil:
+		defer func() { _ = unix.Close(fd) }()
+		deliver = func() error { return unix.PidfdSendSignal(fd, s, nil, 0) }
+	case errors.Is(err, unix.ESRCH):
+		return nil
+	}
+	if !wanted() {
+		return nil
+	}
+	if err := deliver(); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("sending %s to process %d: %w", unix.SignalName(s), pid, err)
 	}
 	return nil

@@ -78,3 +78,35 @@ func TestProgram(t *testing.T) {
 		t.Error("a name without a path is a program")
 	}
 }
+
+// TestStartable: this program starts itself even where others may write its directory by now, and nothing else that others may write.
+func TestStartable(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("what root owns, root alone makes")
+	}
+	dir := shortDir(t)
+	at := func(name string) string { return dir + "/" + name }
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		os.Chmod(dir, 0o755), os.Mkdir(at("open"), 0o700), os.Chmod(at("open"), 0o775), os.Symlink(self, at("open/agent")),
+		os.WriteFile(at("open/run"), []byte("#!/bin/sh\n"), 0o755), os.WriteFile(at("run"), []byte("#!/bin/sh\n"), 0o755), os.WriteFile(at("other"), []byte("#!/bin/sh\n"), 0o755),
+	); err != nil {
+		t.Fatal(err)
+	}
+	units := &linuxUnits{programs: []string{"run"}}
+	for _, good := range []string{self, at("open/agent"), at("run")} {
+		if err := units.startable(good); err != nil {
+			t.Error(err)
+		}
+	}
+	var untrusted *UntrustedError
+	if err := units.startable(at("open/run")); !errors.As(err, &untrusted) {
+		t.Errorf("in a directory that others may write: %v", err)
+	}
+	if err := units.startable(at("other")); err == nil || errors.As(err, &untrusted) {
+		t.Errorf("a program that may not be run: %v", err)
+	}
+}

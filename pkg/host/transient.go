@@ -23,10 +23,7 @@ func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
 	if len(unit.Argv) == 0 {
 		return fmt.Errorf("starting %s: no command", unit.Name)
 	}
-	if exe := unit.Argv[0]; !slices.Contains(u.programs, filepath.Base(exe)) && !itself(exe) {
-		return fmt.Errorf("starting %s: %s is not among the programs that this program may run", unit.Name, exe)
-	}
-	if _, err := program(unit.Argv[0]); err != nil {
+	if err := u.startable(unit.Argv[0]); err != nil {
 		return fmt.Errorf("starting %s: %w", unit.Name, err)
 	}
 	if conn, err := u.connect(); err == nil { //nolint:contextcheck // the connection outlives the call
@@ -51,6 +48,19 @@ func (u *linuxUnits) StartTransient(ctx context.Context, unit Transient) error {
 		}
 		return conn.StartTransientUnitContext(ctx, unit.Name, "fail", properties, done)
 	})
+}
+
+// startable refuses what isn't among the programs and what others than root may change. This program itself root runs already, whatever
+// has become of its directory since: a rollback that is asked for starts all the same.
+func (u *linuxUnits) startable(exe string) error {
+	if itself(exe) {
+		return nil
+	}
+	if !slices.Contains(u.programs, filepath.Base(exe)) {
+		return fmt.Errorf("%s is not among the programs that this program may run", exe)
+	}
+	_, err := program(exe)
+	return err
 }
 
 // itself reports whether a path leads to this program, wherever its directory was moved to.

@@ -61,6 +61,9 @@ func Verify(p *v1alpha1.Plan) error {
 	case p.Kubelet.Unit != v1alpha1.KubeletUnit:
 		return fmt.Errorf("the plan would stop and start %q, which is no kubelet's unit", p.Kubelet.Unit)
 	}
+	if err := p.CheckGrace(); err != nil {
+		return err
+	}
 	for i, after := range p.After.Files {
 		before := p.Before.Files[i]
 		for _, s := range []v1alpha1.FileState{before, after} {

@@ -2,10 +2,12 @@ package plan_test
 
 import (
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
@@ -260,6 +262,21 @@ func TestVerifyRefusesForeignPaths(t *testing.T) {
 			if err := plan.Verify(&bad); err == nil || !strings.Contains(err.Error(), "which no plan may") {
 				t.Errorf("%s: %s %s %s: %v", when, x.Path, x.Type, x.Target, err)
 			}
+		}
+	}
+}
+
+// TestVerifyRefusesGraces: twice a grace is a time that a node may take, so that no plan may give one that can't be counted.
+func TestVerifyRefusesGraces(t *testing.T) {
+	p, err := plan.Build(gather(t, soundNode), plan.Goal{Run: "r-0badcafe", To: v1alpha1.CRIO})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for grace, good := range map[time.Duration]bool{0: true, time.Second: true, 24 * time.Hour: true, -1: false, 24*time.Hour + 1: false, math.MaxInt64: false} {
+		p.EvacuationGrace = grace
+		p.Digest = plan.Digest(p)
+		if err := plan.Verify(p); (err == nil) != good {
+			t.Errorf("%s: %v", grace, err)
 		}
 	}
 }

@@ -9,11 +9,9 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/workload"
 )
 
-// NoGraceLimit as Options.EvacuationGrace lets every pod that stays on its node have its own termination grace period.
+// NoGraceLimit as Options.EvacuationGrace lets every pod that stays on its node have its own termination grace period, up to
+// v1alpha1.MostGrace.
 const NoGraceLimit time.Duration = -1
-
-// leastGrace is what a plan without a number means.
-const leastGrace = 30 * time.Second
 
 // setGrace puts into a plan how long the pods that stay on the node may take to end. A saved plan keeps what it says unless a flag says
 // otherwise. The number is part of what a plan's digest is about.
@@ -24,11 +22,11 @@ func (p *Prepared) setGrace(made *v1alpha1.Plan, saved bool) {
 	case saved && grace == 0:
 		return
 	case grace == NoGraceLimit:
-		grace = max(longest, leastGrace)
+		grace = min(max(longest, v1alpha1.LeastGrace), v1alpha1.MostGrace)
 	default:
-		grace = max(min(longest, workload.EvacuationGrace), leastGrace)
+		grace = max(min(longest, workload.EvacuationGrace), v1alpha1.LeastGrace)
 	}
-	if grace == leastGrace {
+	if grace == v1alpha1.LeastGrace {
 		grace = 0
 	}
 	if made.EvacuationGrace != grace {
@@ -37,15 +35,7 @@ func (p *Prepared) setGrace(made *v1alpha1.Plan, saved bool) {
 	}
 }
 
-// graceOf is how long a plan lets pods take to end at most.
-func graceOf(made *v1alpha1.Plan) time.Duration {
-	if made.EvacuationGrace > 0 {
-		return made.EvacuationGrace
-	}
-	return leastGrace
-}
-
 // patience is how long a node may take to change, to be proved and to change back: its pods end twice.
 func (p *Prepared) patience() time.Duration {
-	return 2*(applyLimit+p.plan.EvacuationGrace) + p.e.opts.ConfirmTimeout
+	return 2*(applyLimit+p.plan.Grace()) + p.e.opts.ConfirmTimeout
 }

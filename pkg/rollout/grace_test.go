@@ -1,7 +1,9 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +42,8 @@ func TestEvacuationGrace(t *testing.T) {
 		"a flag that is less":   {pod: 30, flag: 10 * time.Second, want: 10 * time.Second, warned: true},
 		"no limit":              {pod: 3600, flag: NoGraceLimit, want: time.Hour},
 		"no limit, none needed": {pod: 5, flag: NoGraceLimit},
+		"no limit, a mad pod":   {pod: math.MaxInt64, flag: NoGraceLimit, want: 24 * time.Hour, warned: true},
+		"the least by a flag":   {pod: 5, flag: 30 * time.Second},
 		"of a drained pod":      {pod: 40, drained: 600, want: 40 * time.Second},
 	} {
 		for _, back := range []bool{false, true} {
@@ -82,7 +86,7 @@ func TestEvacuationGrace(t *testing.T) {
 				if have := slices.ContainsFunc(p.Steps(), func(s plan.Step) bool { return strings.Contains(s.Text, "to end") }); have != (tt.want > 0) {
 					t.Errorf("the steps name the grace: %v, of %s", have, tt.want)
 				}
-				if have, least := p.patience(), 2*applyLimit+2*tt.want+p.e.opts.ConfirmTimeout; have < least {
+				if have, least := p.patience(), 2*applyLimit+2*cmp.Or(tt.want, 30*time.Second)+p.e.opts.ConfirmTimeout; have < least {
 					t.Errorf("the node is given up after %s, though it may take %s", have, least)
 				}
 				if err := p.Close(t.Context()); err != nil {

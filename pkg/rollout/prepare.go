@@ -226,7 +226,7 @@ func answers(node *corev1.Node) error {
 
 // lifetime is how long a pod of a run may be needed at most, with the node's way back, which ends its pods a second time. Where there is no limit to that, one that is over is replaced.
 func (e *Engine) lifetime() time.Duration {
-	grace := max(cmp.Or(e.opts.EvacuationGrace, workload.EvacuationGrace), leastGrace)
+	grace := max(cmp.Or(e.opts.EvacuationGrace, workload.EvacuationGrace), v1alpha1.LeastGrace)
 	return cmp.Or(e.stagedFor(), 24*time.Hour) + 2*(applyLimit+grace) + e.opts.ConfirmTimeout + time.Hour
 }
 

@@ -78,7 +78,7 @@ func (p *Prepared) judgeWorkloads(ctx context.Context, made *v1alpha1.Plan) erro
 			others = append(others, pod)
 		}
 	}
-	o := workload.Options{To: made.To.Name, From: map[string]v1alpha1.RuntimeName{p.node.Name: made.From.Name}, EvacuationGrace: graceOf(made)}
+	o := workload.Options{To: made.To.Name, From: map[string]v1alpha1.RuntimeName{p.node.Name: made.From.Name}, EvacuationGrace: made.Grace()}
 	found, err := p.e.judge(ctx, p.node, o, others)
 	switch {
 	case made.Restores == "":

@@ -1,6 +1,9 @@
 package v1alpha1
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // KindPlan is the kind of a Plan document.
 const KindPlan = "Plan"
@@ -29,7 +32,7 @@ type Plan struct {
 	// Sockets are the paths where the units of both runtimes bind. What stands there and is no socket keeps them from starting:
 	// a runtime makes a directory of a pod's hostPath volume whose path isn't there.
 	Sockets []string `json:"sockets,omitempty"`
-	// EvacuationGrace is how long a pod's own termination grace period is honoured at most; 0: 30 seconds.
+	// EvacuationGrace is how long a pod's own termination grace period is honoured at most; 0: LeastGrace. See Grace.
 	EvacuationGrace time.Duration `json:"evacuationGrace,omitempty"`
 	// Modules and Sysctls are loaded and set going forward, never unset.
 	Modules []string `json:"modules,omitempty"`
@@ -44,6 +47,29 @@ type Plan struct {
 	Findings []Finding `json:"findings,omitempty"`
 	// Digest is sha256 over the canonical JSON of the plan without Digest, Findings and Version, hexadecimal.
 	Digest string `json:"digest,omitempty"`
+}
+
+// How long the pods of a node may take to end: what a plan without a number means, and more than any plan may ask for. Each of these
+// hours is one without a kubelet.
+const (
+	LeastGrace = 30 * time.Second
+	MostGrace  = 24 * time.Hour
+)
+
+// Grace is how long a pod's own termination grace period is honoured at most.
+func (p *Plan) Grace() time.Duration {
+	if p.EvacuationGrace <= 0 {
+		return LeastGrace
+	}
+	return min(p.EvacuationGrace, MostGrace)
+}
+
+// CheckGrace refuses a plan that lets pods take longer than any may, or less than no time.
+func (p *Plan) CheckGrace() error {
+	if p.EvacuationGrace < 0 || p.EvacuationGrace > MostGrace {
+		return fmt.Errorf("the plan gives pods that stay %s to end, and no plan may give less than none or more than %s", p.EvacuationGrace, MostGrace)
+	}
+	return nil
 }
 
 // RuntimeRef is one side of a switch.

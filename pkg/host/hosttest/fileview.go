@@ -265,6 +265,9 @@ func (f files) Sweep(paths ...string) error {
 	n := f.p.n
 	done := map[string]bool{}
 	for _, p := range paths {
+		if writable(p) != nil {
+			continue
+		}
 		at, err := f.parent(p)
 		if errors.Is(err, host.ErrNotExist) {
 			continue
