@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 // AgentError is an answer of the agent that says that the verb failed.
@@ -107,6 +108,8 @@ func read(what string, out []byte, speaks string, said AgentError, failure error
 	if answer.APIVersion != speaks {
 		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, speaks)}
 	}
+	// Agents of earlier programs mask less than this one does, and what they say comes into annotations and Events.
+	redact.Answer(&answer)
 	if answer.Error != "" {
 		said.Code, said.Message, said.Response = answer.Code, answer.Error, answer
 		return answer, &said
