@@ -49,7 +49,7 @@ func limitOf(req v1alpha1.Request) time.Duration {
 
 // Call asks the agent and returns its answer. It asks again after everything that leaves open whether the question
 // arrived — the container being started again under another runtime, an API server that is away — until ctx ends or the
-// pod is lost (ErrGone, ErrMute, ErrUnheard), so a verb that starts something may find that it did so already. An answer that carries an
+// pod is lost (ErrGone, ErrAltered, ErrMute, ErrUnheard), so a verb that starts something may find that it did so already. An answer that carries an
 // error is an *AgentError.
 func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
 	req.Node = p.Node()

@@ -204,6 +204,21 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 	}
 }
 
+// TestImageThatIsChanged: whoever may change pods runs what he likes in ours. That is told, and the pod isn't asked again.
+func TestImageThatIsChanged(t *testing.T) {
+	p, _, api := testPod(t, broken(errors.New("the container was killed")))
+	other := p.pod.DeepCopy()
+	other.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	other.Spec.Containers[0].Image = "evil.example/x:1"
+	api.Put("pods", other)
+	_, called := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather})
+	for what, err := range map[string]error{"a call": called, "a wait": p.WaitRuntime(t.Context(), "cri-o")} {
+		if !errors.Is(err, ErrAltered) || !strings.Contains(err.Error(), "and is evil.example/x:1") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestCallEndsWithItsContext(t *testing.T) {
 	p, _, _ := testPod(t)
 	p.exec = hanging{}
