@@ -32,7 +32,14 @@ const usage = `usage: runtime-agent                              answer the requ
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	args := os.Args[1:]
+	var err error
+	if len(args) == 0 || args[0] != "canary" { // which is in a container, and stays there
+		err = host.EnterCgroups()
+	}
+	if err == nil {
+		err = run(ctx, args, os.Stdin, os.Stdout)
+	}
 	stop()
 	if errors.Is(err, context.Canceled) {
 		return // told to end: whoever told it sees to the run

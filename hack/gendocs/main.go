@@ -203,9 +203,9 @@ func rights() string {
 		"ConfigMaps, and `list` on `machines.cluster.x-k8s.io` tells which Machines are paused.", cluster.JudgeRights())
 	section("Optional: pull secrets", "With these, images are pulled with their pods' own credentials before the switch. Without them they are pulled as the node can,\n"+
 		"or carried over from the old runtime's store.", cluster.SecretRights())
-	section("Optional: who may enter the pods", "With these the plugin warns of others who may run commands in the pods of its namespace; see [security.md](security.md#the-namespace).\n"+
+	section("Optional: who may enter the pods", "With these the plugin warns of others who may run commands in the pods of its namespace, or change their images; see [security.md](security.md#the-namespace).\n"+
 		"Without them it says that it could not look, but in `kube-system`. With `-n` the Role is needed in that namespace.", cluster.EntrantRights("kube-system"))
-	section("Optional: an image of kube-system", "Where a node reports no pause image, the pod there runs an image of a DaemonSet or static pod of `kube-system`. With `-n` this right is\n"+
+	section("Optional: an image of kube-system", "Where a node reports no pause image, the pod there runs an image of a static pod, or of a privileged container of a DaemonSet, of `kube-system`. With `-n` this right is\n"+
 		"needed for that; without it `--image` is.", []cluster.Right{{Verb: "list", Resource: "pods", Namespace: "kube-system"}})
 	return b.String()
 }

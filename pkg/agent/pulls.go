@@ -134,8 +134,9 @@ func (a *Agent) pullFiles() ([]pullrecord.File, error) {
 			if err == nil && f.Type != v1alpha1.Regular {
 				continue
 			}
-			var data []byte
-			if err == nil {
+			// One that can't be read tells of nobody: pods must then show credentials. A file without content is such a record, too.
+			data := []byte{}
+			if err == nil && f.Size <= pullLimit {
 				data, err = a.Machine.Files.Read(file, pullLimit)
 			}
 			if err != nil {

@@ -84,6 +84,30 @@ func TestPullRecords(t *testing.T) {
 	}
 }
 
+// TestPullRecordsTooLong: a record that is longer than any keeps no node from its switch; lost, it comes back as one that lets nobody
+// in unverified, as it was before.
+func TestPullRecordsTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		n.Boot()
+		defer n.PowerOff(nil)
+		long, text := pullrecord.PathOf("sha256:long"), strings.Repeat(" ", 1<<20+1)
+		n.Write(long, text)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO), By: "ana@laptop"})
+		until(t, n, runID, v1alpha1.PhaseStaged)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID, ConfirmTimeout: time.Minute})
+		until(t, n, runID, v1alpha1.PhaseApplied)
+		if got, _ := n.Content(long); got != text {
+			t.Errorf("it has %d bytes under the target", len(got))
+		}
+		n.Remove(long)
+		until(t, n, runID, v1alpha1.PhaseRolledBack)
+		if got, ok := n.Content(long); !ok || got != "" {
+			t.Errorf("it is there %t, with %d bytes", ok, len(got))
+		}
+	})
+}
+
 // TestPullRecordsBoot: the kubelet that a boot starts finds the records of an unconfirmed run put back, before any of ours acts.
 func TestPullRecordsBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

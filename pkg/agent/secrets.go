@@ -104,26 +104,5 @@ func (a *Agent) hideAnswer(req v1alpha1.Request, resp *v1alpha1.Response) {
 		run = req.Plan.Run
 	}
 	resp.Error = a.hide(run, resp.Error)
-	hide := func(list ...*string) {
-		for _, s := range list {
-			*s = redact.Text(*s)
-		}
-	}
-	if resp.Run != nil {
-		hide(&resp.Run.Reason)
-	}
-	if resp.View != nil {
-		hide(&resp.View.Run.Reason)
-	}
-	for i := range resp.Progress {
-		hide(&resp.Progress[i].Detail, &resp.Progress[i].Error)
-	}
-	if f := resp.Facts; f != nil {
-		for i := range f.Runs {
-			hide(&f.Runs[i].Reason)
-		}
-		if f.OpenRun != nil {
-			hide(&f.OpenRun.Reason)
-		}
-	}
+	redact.Answer(resp)
 }

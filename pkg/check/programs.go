@@ -64,9 +64,16 @@ func replaced(unit string, p v1alpha1.Process, runs, disk string) []v1alpha1.Fin
 	return shown(stop(hint, "%s has not been restarted since %s was upgraded: %s", unit, path.Base(p.Exe), what), fmt.Sprintf("process %d (%s)", p.PID, p.Exe))
 }
 
-// rootsAlone tells of programs of both sides that the node agent did not run.
+// clients are programs of runtimes that neither a switch nor a daemon runs: they are asked for their version alone.
+var clients = map[string]bool{"docker": true}
+
+// rootsAlone tells of programs of both sides, and of the kubelet's, that the node agent did not run.
 func rootsAlone(n *node) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
+	if k := n.f.Kubelet; k.Untrusted != "" {
+		out = append(out, shown(stop(handBack(k.Untrusted), "others than root may write %s, so %s is not asked for its version, and a restart of the kubelet may run another program",
+			k.Untrusted, k.Exe), k.Untrusted)...)
+	}
 	for _, r := range n.f.Runtimes {
 		if r.Name != n.from && r.Name != n.to.Name {
 			continue
@@ -76,10 +83,17 @@ func rootsAlone(n *node) []v1alpha1.Finding {
 			if b.Untrusted == "" {
 				continue
 			}
-			x := stop("run chown root:root "+b.Untrusted+" and chmod go-w "+b.Untrusted+", once you know that what lies there is what was installed",
-				"others than root may write %s, so %s of %s is not run", b.Untrusted, b.Path, r.Name)
-			out = append(out, shown(x, b.Untrusted)...)
+			say := stop
+			if clients[name] {
+				say = warn
+			}
+			out = append(out, shown(say(handBack(b.Untrusted), "others than root may write %s, so %s of %s is not run", b.Untrusted, b.Path, r.Name), b.Untrusted)...)
 		}
 	}
 	return out
+}
+
+// handBack is what makes a file or directory root's alone.
+func handBack(at string) string {
+	return "run chown root:root " + at + " and chmod go-w " + at + ", once you know that what lies there is what was installed"
 }

@@ -61,8 +61,8 @@ func runtimeRules() []rule {
 			"A package that was upgraded without a restart of its daemon leaves the earlier program running. What the switch, or a rollback, starts is then a version that has not served this node yet. The version that CRI answers and the file behind the process are compared with the disk. Restart the daemon and see whether it still serves before the switch.",
 		}, programFresh},
 		{Rule{
-			"R014", "the runtimes' programs belong to root alone",
-			"The switch runs both runtimes' programs as root, as their units do. A program that is not root's, or that its group or others may write, or that lies in such a directory, may be somebody else's by now: nothing of it is run, not even to ask for its version. Release archives that were unpacked by hand often keep the owner that they were made by (chown root:root).",
+			"R014", "the programs of the runtimes and the kubelet belong to root alone",
+			"The switch runs both runtimes' programs as root, as their units do, and starts the kubelet anew. A program that is not root's, or that its group or others may write, or that lies in such a directory, may be somebody else's by now: nothing of it is run, not even to ask for its version. A client that is asked for nothing but that (docker) is a warning. Release archives that were unpacked by hand often keep the owner that they were made by (chown root:root).",
 		}, rootsAlone},
 	}
 }

@@ -172,6 +172,29 @@ func TestNodeChanges(t *testing.T) {
 	}
 }
 
+// TestNoSecretInTheCluster: whoever may read nodes and Events reads why a run ended.
+func TestNoSecretInTheCluster(t *testing.T) {
+	api := apitest.New(t)
+	addNode(api, "w1", nil)
+	const reason = "Get http://ana:hunter2-secret@proxy:3128: refused"
+	if err := SetLastRun(t.Context(), api.Client(), "w1", v1alpha1.LastRun{Run: "r-00000001", Phase: v1alpha1.PhaseRolledBack, Reason: reason}); err != nil {
+		t.Fatal(err)
+	}
+	var node corev1.Node
+	api.Get("nodes", "", "w1", &node)
+	if err := Event(t.Context(), api.Client(), &node, ReasonRolledBack, reason); err != nil {
+		t.Fatal(err)
+	}
+	namespace, name, _ := strings.Cut(api.Names("events")[0], "/")
+	var event corev1.Event
+	api.Get("events", namespace, name, &event)
+	for where, text := range map[string]string{"the annotation": node.Annotations[v1alpha1.LastRunAnnotation], "the Event": event.Message} {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, "proxy:3128: refused") {
+			t.Errorf("%s says %s", where, text)
+		}
+	}
+}
+
 func TestEtcdQuorum(t *testing.T) {
 	member := func(api *apitest.Server, node string, ready bool) {
 		status := corev1.ConditionFalse

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// EntrantRights are optional: with them it is looked at who else may run commands in our pods.
+// EntrantRights are optional: with them it is looked at who else may enter our pods.
 func EntrantRights(namespace string) []Right {
 	return expand(
 		grant{rbacv1.GroupName, "rolebindings", namespace, "list"},
@@ -23,14 +23,14 @@ func EntrantRights(namespace string) []Right {
 	)
 }
 
-// Entrant is somebody who may run commands in the pods of a namespace.
+// Entrant is somebody who may run commands in the pods of a namespace, or change their images.
 type Entrant struct {
 	Subject string // "User ana", "ServiceAccount ci/builder"
 	Binding string // the RoleBinding that says so
 }
 
 // Entrants are those, besides ourselves and system:masters, to whom the RoleBindings of a namespace give the right to run commands in
-// its pods. Rights that hold in all namespaces aren't looked at: who has them may enter the privileged pods of kube-system just as well.
+// its pods, or to change their images. Rights that hold in all namespaces aren't looked at: who has them may enter the privileged pods of kube-system just as well.
 // Nor are authorizers other than RBAC, which can't be asked about others. What could not be read is an error, beside what was found.
 func Entrants(ctx context.Context, client kubernetes.Interface, namespace string) ([]Entrant, error) {
 	list, err := client.RbacV1().RoleBindings(namespace).List(ctx, metav1.ListOptions{})
@@ -68,7 +68,7 @@ func Entrants(ctx context.Context, client kubernetes.Interface, namespace string
 	return found, errors.Join(errs...)
 }
 
-// letsIn reports whether a role lets its subjects run commands in pods.
+// letsIn reports whether a role lets its subjects into pods.
 func letsIn(ctx context.Context, client kubernetes.Interface, namespace string, ref rbacv1.RoleRef) (bool, error) {
 	var rules []rbacv1.PolicyRule
 	var err error
@@ -92,8 +92,10 @@ func letsIn(ctx context.Context, client kubernetes.Interface, namespace string, 
 	return slices.ContainsFunc(rules, entering), nil
 }
 
-// entrances are the ways into a container that runs, with the verbs that open them.
+// entrances are the ways into a container that runs, by what they are of a pod, with the verbs that open them. Nearly nothing of a pod can
+// be changed, but its images can: the kubelet then starts the container anew, with the privileges that it has.
 var entrances = map[string][]string{
+	"":     {"update", "patch"},
 	"exec": {"create", "get"}, "attach": {"create", "get"}, "ephemeralcontainers": {"update", "patch"},
 }
 
@@ -103,9 +105,11 @@ func entering(rule rbacv1.PolicyRule) bool {
 		return false
 	}
 	for sub, verbs := range entrances {
-		resource := slices.ContainsFunc(rule.Resources, func(r string) bool {
-			return r == rbacv1.ResourceAll || r == "pods/"+sub || r == "*/"+sub
-		})
+		names := []string{rbacv1.ResourceAll, "pods"}
+		if sub != "" {
+			names = []string{rbacv1.ResourceAll, "pods/" + sub, "*/" + sub}
+		}
+		resource := slices.ContainsFunc(rule.Resources, func(r string) bool { return slices.Contains(names, r) })
 		verb := slices.ContainsFunc(rule.Verbs, func(v string) bool { return v == rbacv1.VerbAll || slices.Contains(verbs, v) })
 		if resource && verb {
 			return true

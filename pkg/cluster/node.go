@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 // manager names us where the API server remembers who wrote what.
@@ -53,7 +54,7 @@ func Annotate(ctx context.Context, client kubernetes.Interface, node, key, value
 
 // SetLastRun tells people in the node's annotation what became of its last run.
 func SetLastRun(ctx context.Context, client kubernetes.Interface, node string, last v1alpha1.LastRun) error {
-	last.Reason = v1alpha1.FirstLine(last.Reason)
+	last.Reason = v1alpha1.FirstLine(redact.Text(last.Reason))
 	b, err := json.Marshal(last)
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func Event(ctx context.Context, client kubernetes.Interface, node *corev1.Node, 
 		},
 		InvolvedObject:      corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID},
 		Reason:              string(reason),
-		Message:             v1alpha1.FirstLine(message),
+		Message:             v1alpha1.FirstLine(redact.Text(message)),
 		Type:                kind,
 		Source:              corev1.EventSource{Component: manager},
 		FirstTimestamp:      metav1.NewTime(now),

@@ -132,7 +132,11 @@ func secretName(name string) bool {
 	}
 	plain := b.String()
 	switch plain {
-	case "auth", "basicauth", "httpauth", "registryauth", "xregistryauth", "pass", "proxyuserpwd":
+	case "auth", "basicauth", "httpauth", "registryauth", "xregistryauth", "pass":
+		return true
+	}
+	// What a shell calls so is its directory.
+	if strings.HasSuffix(plain, "pwd") && plain != "pwd" && plain != "oldpwd" {
 		return true
 	}
 	for _, suffix := range []string{

@@ -113,7 +113,7 @@ func TestMaskArgs(t *testing.T) {
 		t.Error(d)
 	}
 	for in, want := range map[string]string{
-		"A_TOKEN=b c": "A_TOKEN=***", "HTTP_PROXY=http://u:p@h": "HTTP_PROXY=http://u:*@h", "KUBELET_EXTRA_ARGS=--token=abc --v=2": "KUBELET_EXTRA_ARGS=--token=*** --v=2",
+		"A_TOKEN=b c": "A_TOKEN=***", "DB_PWD=b c": "DB_PWD=***", "PROXYPWD=b": "PROXYPWD=*", "PWD=/a b": "PWD=/a b", "OLDPWD=/a": "OLDPWD=/a", "HTTP_PROXY=http://u:p@h": "HTTP_PROXY=http://u:*@h", "KUBELET_EXTRA_ARGS=--token=abc --v=2": "KUBELET_EXTRA_ARGS=--token=*** --v=2",
 	} {
 		if got := MaskEnviron(in); got != want {
 			t.Errorf("%s: got %s", in, got)

@@ -39,7 +39,8 @@ func (g *gatherer) kubelet(ctx context.Context) v1alpha1.KubeletInfo {
 	case path.Base(p.Exe) != "kubelet":
 	case main || g.runs(p):
 		// Of the unit's own process an upgrade may have replaced the file: what stands there is what the next start runs.
-		out.Version = g.binary(ctx, "kubelet", p.Exe).Version
+		b := g.binary(ctx, "kubelet", p.Exe)
+		out.Version, out.Untrusted = b.Version, b.Untrusted
 	default:
 		g.problem("version of "+p.Exe, fmt.Errorf("process %d runs another file than the one at that path, and is no unit's main process", p.PID))
 	}

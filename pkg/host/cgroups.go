@@ -34,9 +34,11 @@ func inPod(path, init string) bool {
 }
 
 // delegated reports whether what is below a group may belong to somebody else than root, who names groups as he likes: users
-// have such groups below their sessions, services that ask for it (Delegate=) below their own. No kubelet makes its groups there.
+// have such groups below their sessions, services that ask for it (Delegate=) below their own, and so have the containers of LXC and
+// Incus, and what is registered as a machine: those of nspawn and virtual machines. No kubelet makes its groups there.
 func delegated(part string) bool {
-	return part == "user.slice" || strings.HasSuffix(part, ".service")
+	return part == "user.slice" || part == "machine.slice" || part == "machine" || part == "lxc" || strings.HasPrefix(part, "lxc.payload") ||
+		strings.HasSuffix(part, ".service")
 }
 
 // inPodAnywhere looks at all hierarchies: a runtime may put a process into some of them only.

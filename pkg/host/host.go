@@ -296,7 +296,7 @@ type HTTP interface {
 	// Credential says what the kubeconfig at path makes a client do, its secrets left out. rotated is the file in which a
 	// kubelet renews its certificate: one that is there and holds longer counts. ErrNotExist without a kubeconfig.
 	Credential(path, rotated string) (Credential, error)
-	// Serve answers on a free port of 127.0.0.1 until stop is called, and returns the address as host:port.
+	// Serve answers root on a free port of 127.0.0.1 until stop is called, and returns the address as host:port.
 	Serve(handler http.Handler) (address string, stop func() error, err error)
 }
 

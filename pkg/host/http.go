@@ -101,12 +101,17 @@ func expires(data []byte) (time.Time, error) {
 	return time.Time{}, errors.New("no certificate in it")
 }
 
-func (linuxHTTP) Serve(handler http.Handler) (address string, stop func() error, err error) {
+func (h linuxHTTP) Serve(handler http.Handler) (address string, stop func() error, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("listening on loopback: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: h.clients.rootOnly(handler), ReadHeaderTimeout: 10 * time.Second,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
+	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	stop = func() error {

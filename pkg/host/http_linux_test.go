@@ -17,8 +17,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -199,6 +201,47 @@ func TestHealthzAndServe(t *testing.T) {
 	}
 	if h.Healthz(t.Context(), "http://"+address+"/healthz") == nil {
 		t.Error("healthy after its end")
+	}
+}
+
+const guestVariable = "HOST_TEST_GUEST"
+
+// TestGuest makes this test binary one that asks an address.
+func TestGuest(t *testing.T) {
+	url := os.Getenv(guestVariable)
+	if url == "" {
+		t.Skip("another test starts this one in a process of its own")
+	}
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	t.Log(answer.Status)
+}
+
+// TestServeRootAlone: what is served on loopback isn't for the machine's other users.
+func TestServeRootAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts processes of others")
+	}
+	address, stop, err := ownHTTP(t).Serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stop() }()
+	program := filepath.Join(shortDir(t), "guest")
+	if err := os.Chmod(filepath.Dir(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	copyOf(t, program)
+	for uid, want := range map[uint32]string{0: "200 OK", 65534: "403 Forbidden"} {
+		cmd := exec.Command(program, "-test.run=^TestGuest$", "-test.v")
+		cmd.Env, cmd.Dir = append(os.Environ(), guestVariable+"=http://"+address), filepath.Dir(program)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("user %d is answered %s, %v", uid, out, err)
+		}
 	}
 }
 

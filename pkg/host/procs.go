@@ -147,6 +147,9 @@ func (p linuxProcs) cgroups(pid int) (map[string]string, error) {
 	for _, group := range list {
 		out[strings.Join(group.Controllers, ",")] = group.Path
 	}
+	if pid == 1 {
+		return out, outside(out)
+	}
 	return out, nil
 }
 

@@ -182,20 +182,3 @@ func (linuxFiles) Read(path string, limit int64) ([]byte, error) {
 func (linuxFiles) ReadDir(path string) ([]string, error) {
 	return within(context.Background(), patience, "listing", path, func() ([]string, error) { return list(path) })
 }
-
-func (linuxFiles) Foreign(ctx context.Context) Reader { return foreignFiles{ctx} }
-
-// foreignFiles are files that others than root may write, as long as its context lasts.
-type foreignFiles struct{ ctx context.Context }
-
-func (f foreignFiles) Lstat(path string) (v1alpha1.File, error) {
-	return within(f.ctx, foreignPatience, "looking at", path, func() (v1alpha1.File, error) { return lstat(path) })
-}
-
-func (f foreignFiles) Read(path string, limit int64) ([]byte, error) {
-	return within(f.ctx, foreignPatience, "reading", path, func() ([]byte, error) { return read(path, limit) })
-}
-
-func (f foreignFiles) ReadDir(path string) ([]string, error) {
-	return within(f.ctx, foreignPatience, "listing", path, func() ([]string, error) { return list(path) })
-}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 // AgentError is an answer of the agent that says that the verb failed.
@@ -48,7 +49,7 @@ func limitOf(req v1alpha1.Request) time.Duration {
 
 // Call asks the agent and returns its answer. It asks again after everything that leaves open whether the question
 // arrived — the container being started again under another runtime, an API server that is away — until ctx ends or the
-// pod is lost (ErrGone, ErrMute, ErrUnheard), so a verb that starts something may find that it did so already. An answer that carries an
+// pod is lost (ErrGone, ErrAltered, ErrMute, ErrUnheard), so a verb that starts something may find that it did so already. An answer that carries an
 // error is an *AgentError.
 func (p *Pod) Call(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response, error) {
 	req.Node = p.Node()
@@ -107,6 +108,8 @@ func read(what string, out []byte, speaks string, said AgentError, failure error
 	if answer.APIVersion != speaks {
 		return answer, &unreadableError{fmt.Errorf("%s: it speaks %q, want %q", what, answer.APIVersion, speaks)}
 	}
+	// Agents of earlier programs mask less than this one does, and what they say comes into annotations and Events.
+	redact.Answer(&answer)
 	if answer.Error != "" {
 		said.Code, said.Message, said.Response = answer.Code, answer.Error, answer
 		return answer, &said

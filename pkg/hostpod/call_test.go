@@ -146,6 +146,34 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestAnswersAreMasked: an agent of an earlier program tells what this one masks, and a command that fails what it was given.
+func TestAnswersAreMasked(t *testing.T) {
+	const secret = "hunter2-secret"
+	quoted := "Get http://ana:" + secret + "@proxy:3128: refused"
+	out, err := json.Marshal(v1alpha1.Response{
+		APIVersion: v1alpha1.APIVersion, Error: quoted, Run: &v1alpha1.Run{Reason: quoted}, View: &v1alpha1.RunView{Run: v1alpha1.Run{Reason: quoted}},
+		Progress: []v1alpha1.Progress{{Step: "pull", Detail: quoted, Error: quoted}},
+		Facts:    &v1alpha1.Facts{Runs: []v1alpha1.Run{{Reason: quoted}}, OpenRun: &v1alpha1.Run{Reason: quoted}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, said := read("asking", out, v1alpha1.APIVersion, AgentError{Node: "n"}, nil)
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := &tail{keep: 2048}
+	if _, err := failed.Write([]byte(quoted)); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"the answer": string(text), "its error": said.Error(), "what a command said": failed.String()} {
+		if strings.Contains(text, secret) || !strings.Contains(text, "@proxy:3128: refused") {
+			t.Errorf("%s is %s", what, text)
+		}
+	}
+}
+
 func TestCallOfAPodThatIsGone(t *testing.T) {
 	lost := errors.New(`pods "x" not found`)
 	tests := map[string]func(*apitest.Server, *corev1.Pod){
@@ -173,6 +201,21 @@ func TestCallOfAPodThatIsGone(t *testing.T) {
 				t.Errorf("waiting for it as a canary: %v", err)
 			}
 		})
+	}
+}
+
+// TestImageThatIsChanged: whoever may change pods runs what he likes in ours. That is told, and the pod isn't asked again.
+func TestImageThatIsChanged(t *testing.T) {
+	p, _, api := testPod(t, broken(errors.New("the container was killed")))
+	other := p.pod.DeepCopy()
+	other.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	other.Spec.Containers[0].Image = "evil.example/x:1"
+	api.Put("pods", other)
+	_, called := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbGather})
+	for what, err := range map[string]error{"a call": called, "a wait": p.WaitRuntime(t.Context(), "cri-o")} {
+		if !errors.Is(err, ErrAltered) || !strings.Contains(err.Error(), "and is evil.example/x:1") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

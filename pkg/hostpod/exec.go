@@ -14,6 +14,8 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	utilexec "k8s.io/client-go/util/exec"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 // Execer runs a command in a container of a pod.
@@ -114,9 +116,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is the end on one line, without control characters: it comes from the node and goes to a terminal.
+// String is the end on one line, without control characters and secrets: it comes from the node and goes to a terminal.
 func (t *tail) String() string {
-	return string(bytes.TrimSpace(bytes.Map(func(r rune) rune {
+	return redact.Text(string(bytes.TrimSpace(bytes.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return ' '
 		}
@@ -124,5 +126,5 @@ func (t *tail) String() string {
 			return -1
 		}
 		return r
-	}, t.b)))
+	}, t.b))))
 }

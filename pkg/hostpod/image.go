@@ -34,7 +34,7 @@ type NoImageError struct {
 
 // Error implements error.
 func (e *NoImageError) Error() string {
-	why := "no DaemonSet or static pod of kube-system runs there"
+	why := "no static pod and no privileged container of a DaemonSet of kube-system runs there"
 	if e.Err != nil {
 		why = fmt.Sprintf("the pods of kube-system could not be listed (%v)", e.Err)
 	}
@@ -68,8 +68,8 @@ func FindImage(ctx context.Context, client kubernetes.Interface, node *corev1.No
 
 // ChooseImage picks an image that the node holds and that nobody but the cluster's administrators can have chosen: the pod is
 // privileged, and whoever may run pods brings any image to a node under any name. The newest pause of Kubernetes comes first; a node
-// reports its fifty largest images only, so it may be missing there. Else it is one that a DaemonSet or a static pod among the given
-// pods runs. An image without a Ref says that there is none.
+// reports its fifty largest images only, so it may be missing there. Else it is one that a static pod among the given pods runs, or a
+// privileged container of a DaemonSet. An image without a Ref says that there is none.
 func ChooseImage(node *corev1.Node, given string, pods ...corev1.Pod) Image {
 	if given != "" {
 		return Image{Ref: given, Given: true}
@@ -108,7 +108,8 @@ func newestPause(node *corev1.Node) string {
 }
 
 // systemImage is the image of one of kube-system's own pods on the node: of those that a plain name gives and that asks for no pull
-// secret, the smallest.
+// secret, the smallest. What an image holds can lead a pod's mounts astray, so it gets root's rights in ours: only one that has them
+// on the node already is taken, see trusted.
 func systemImage(node *corev1.Node, pods []corev1.Pod) string {
 	type candidate struct {
 		ref           string
@@ -122,7 +123,7 @@ func systemImage(node *corev1.Node, pods []corev1.Pod) string {
 			continue
 		}
 		for _, c := range pod.Spec.Containers {
-			if !holds(pod, c.Name) {
+			if !trusted(pod, &c) || !holds(pod, c.Name) {
 				continue
 			}
 			all = append(all, candidate{c.Image, number(byDigest(c.Image)), number(len(pod.Spec.ImagePullSecrets) > 0), sizeOf(node, c.Image)})
@@ -147,6 +148,15 @@ func ofSystem(pod *corev1.Pod) bool {
 	}
 	owner := metav1.GetControllerOf(pod)
 	return owner != nil && owner.Kind == "DaemonSet" && strings.HasPrefix(owner.APIVersion, "apps/")
+}
+
+// trusted reports whether an administrator gave a container's image the node: by a manifest that lies there, or by privileges. The
+// other images of a DaemonSet are confined, and whoever builds them is trusted with no more than that.
+func trusted(pod *corev1.Pod, c *corev1.Container) bool {
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return true
+	}
+	return c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
 }
 
 // holds reports whether the node has the image of a pod's container.

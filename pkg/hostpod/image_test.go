@@ -19,7 +19,7 @@ func image(size int64, names ...string) corev1.ContainerImage {
 	return corev1.ContainerImage{Names: names, SizeBytes: size}
 }
 
-// runs is a pod of kube-system's DaemonSets on node n that runs these images.
+// runs is a pod of kube-system's DaemonSets on node n that runs these images in privileged containers.
 func runs(images ...string) corev1.Pod {
 	pod := corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -31,7 +31,7 @@ func runs(images ...string) corev1.Pod {
 	}
 	for i, ref := range images {
 		name := string(rune('a' + i))
-		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: name, Image: ref})
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: name, Image: ref, SecurityContext: &corev1.SecurityContext{Privileged: new(true)}})
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, ImageID: ref + digest})
 	}
 	return pod
@@ -46,6 +46,11 @@ func with(pod corev1.Pod, change func(*corev1.Pod)) corev1.Pod {
 func mirror(pod *corev1.Pod) {
 	pod.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
 	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: "n", Controller: new(true)}}
+}
+
+// confine takes the privileges of a pod's container.
+func confine(container int) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Spec.Containers[container].SecurityContext = nil }
 }
 
 func elsewhere(pod *corev1.Pod) { pod.Namespace = "tenant" }
@@ -64,7 +69,8 @@ func TestChooseImage(t *testing.T) {
 		"the operator's":             {images: []corev1.ContainerImage{pause}, given: "busybox:1", want: Image{Ref: "busybox:1", Given: true}},
 		"none reported":              {},
 		"kube-system's own":          {images: []corev1.ContainerImage{image(900, "app:1")}, pods: []corev1.Pod{runs("registry.k8s.io/kube-proxy:v1.34.4")}, want: Image{Ref: "registry.k8s.io/kube-proxy:v1.34.4"}},
-		"a static pod's":             {pods: []corev1.Pod{with(runs("etcd:3"), mirror)}, want: Image{Ref: "etcd:3"}},
+		"a static pod's":             {pods: []corev1.Pod{with(with(runs("etcd:3"), mirror), confine(0))}, want: Image{Ref: "etcd:3"}},
+		"the privileged one of two":  {images: []corev1.ContainerImage{image(80, "proxy:1"), image(1, "log:1")}, pods: []corev1.Pod{with(runs("log:1", "proxy:1"), confine(0))}, want: Image{Ref: "proxy:1"}},
 		"the smallest of them":       {images: []corev1.ContainerImage{image(900, "cni:1"), image(80, "proxy:1")}, pods: []corev1.Pod{runs("cni:1", "proxy:1")}, want: Image{Ref: "proxy:1"}},
 		"one too small to report":    {images: []corev1.ContainerImage{image(900, "cni:1")}, pods: []corev1.Pod{runs("cni:1", "proxy:1")}, want: Image{Ref: "proxy:1"}},
 		"a tag rather than a digest": {pods: []corev1.Pod{runs("a"+digest, "proxy:1")}, want: Image{Ref: "proxy:1"}},
@@ -84,6 +90,8 @@ func TestChooseImage(t *testing.T) {
 		"the smallest of anybody's":       {images: []corev1.ContainerImage{image(500, "quay.io/cilium/cilium:v1.17"), image(1, "evil.example/tiny:1")}},
 		"a tenant's DaemonSet":            {pods: []corev1.Pod{with(runs("evil:1"), elsewhere)}},
 		"a forged mirror pod":             {pods: []corev1.Pod{with(with(runs("evil:1"), mirror), elsewhere)}},
+		"a DaemonSet's that is confined":  {pods: []corev1.Pod{with(runs("log:1"), confine(0))}},
+		"one that says it isn't":          {pods: []corev1.Pod{with(runs("log:1"), func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = new(false) })}},
 		"another kind of owner":           {pods: []corev1.Pod{with(runs("x:1"), func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" })}},
 		"a DaemonSet of another group":    {pods: []corev1.Pod{with(runs("x:1"), func(p *corev1.Pod) { p.OwnerReferences[0].APIVersion = "evil.example/v1" })}},
 		"an owner that isn't in control":  {pods: []corev1.Pod{with(runs("x:1"), func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil })}},
@@ -123,7 +131,7 @@ func TestFindImage(t *testing.T) {
 		},
 		"a tenant's": {
 			images: []corev1.ContainerImage{image(1, "evil.example/pause:9")}, pods: []corev1.Pod{with(runs("evil.example/pause:9"), elsewhere)},
-			err: []string{"node n reports no pause image", "no DaemonSet or static pod of kube-system", example}, requests: []string{"list pods"},
+			err: []string{"node n reports no pause image", "no static pod and no privileged container of a DaemonSet of kube-system", example}, requests: []string{"list pods"},
 		},
 		"no right to look": {forbid: true, err: []string{"could not be listed", "forbidden", example}, requests: []string{"list pods"}},
 	} {

@@ -1,9 +1,11 @@
 package hostpod
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,8 @@ var (
 	ErrGone = errors.New("the pod on the node is gone")
 	// ErrMute says that the pod runs, and that the runtime can start nothing in it any more.
 	ErrMute = errors.New("the host pod lets nobody in")
+	// ErrAltered says that the pod is no longer what was asked for: somebody else changed it.
+	ErrAltered = errors.New("the host pod was changed")
 	// ErrUnheard says that the pod could not be asked for a while, though the API server answers. The pod may be lost; or
 	// its node is away, as while its runtime is exchanged.
 	ErrUnheard = errors.New("the host pod doesn't answer")
@@ -75,7 +79,7 @@ func notStarted(message string) bool {
 		strings.Contains(message, "cgroup.procs")
 }
 
-// state asks the API server for the pod: ErrGone when it doesn't exist or has ended, and whether there was an answer at all.
+// state asks the API server for the pod: ErrGone when it doesn't exist or has ended, ErrAltered when it was changed, and whether there was an answer at all.
 func (p *Pod) state(ctx context.Context) (answered bool, lost error) {
 	ctx, cancel := context.WithTimeout(ctx, shortCall)
 	defer cancel()
@@ -88,7 +92,20 @@ func (p *Pod) state(ctx context.Context) (answered bool, lost error) {
 	case pod.UID != p.pod.UID:
 		return true, ErrGone
 	}
-	return true, over(pod)
+	return true, cmp.Or(over(pod), altered(p.pod, pod))
+}
+
+// altered returns ErrAltered for a pod whose image is another than it was. It is what can be changed of a pod that runs, and gets the
+// pod's rights.
+func altered(was, is *corev1.Pod) error {
+	for _, c := range was.Spec.Containers {
+		i := slices.IndexFunc(is.Spec.Containers, func(x corev1.Container) bool { return x.Name == c.Name })
+		if i >= 0 && is.Spec.Containers[i].Image != c.Image {
+			return fmt.Errorf("%w: the image of pod %s/%s was %s and is %s, and whoever changed that may have become root on node %s",
+				ErrAltered, is.Namespace, is.Name, c.Image, is.Spec.Containers[i].Image, is.Spec.NodeName)
+		}
+	}
+	return nil
 }
 
 // over returns ErrGone for a pod that has ended for good, or is about to.

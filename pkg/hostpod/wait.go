@@ -94,7 +94,7 @@ func (p *Pod) waitRunning(ctx context.Context) error {
 	return err
 }
 
-// await follows the pod until done. A pod that is deleted meanwhile is ErrGone.
+// await follows the pod until done. A pod that is deleted meanwhile is ErrGone, one that is changed ErrAltered.
 func (p *Pod) await(ctx context.Context, done func(*corev1.Pod) (bool, error)) (*corev1.Pod, error) {
 	var last *corev1.Pod
 	src := until.Pods(p.client, p.pod.Namespace, until.Named(p.pod.Name))
@@ -104,6 +104,9 @@ func (p *Pod) await(ctx context.Context, done func(*corev1.Pod) (bool, error)) (
 		pod := items[p.pod.UID]
 		if pod == nil {
 			return false, ErrGone
+		}
+		if err := altered(p.pod, pod); err != nil {
+			return false, err
 		}
 		last = pod
 		return done(pod)

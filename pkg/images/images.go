@@ -31,11 +31,14 @@ func Stage(ctx context.Context, m host.Machine, p *v1alpha1.Plan, wanted []v1alp
 		return nil, fmt.Errorf("removing an earlier staging: %w", err)
 	}
 	var mu sync.Mutex // images come in several at a time
-	s := &stager{m: m, plan: p, dir: dir, registry: newRegistry(), report: func(p v1alpha1.Progress) {
+	r := newRegistry()
+	s := &stager{m: m, plan: p, dir: dir, registry: r, report: func(p v1alpha1.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
+		p.Detail, p.Error = r.hide(p.Detail), r.hide(p.Error)
 		report(p)
 	}}
+	defer func() { err = r.hideError(err) }()
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()

@@ -345,6 +345,28 @@ func TestStageKeepsCredentials(t *testing.T) {
 	}
 }
 
+// TestStageKeepsMirror: the path at which the loopback registry answers is a secret, and a runtime that fails there tells it.
+func TestStageKeepsMirror(t *testing.T) {
+	b := newBench(t)
+	secret := ""
+	b.node.Pull = func(_, ref string, _ *v1alpha1.RegistryAuth) (v1alpha1.Image, error) {
+		if text, ok := b.node.Content(dir + "/mirrors.conf"); ok {
+			_, secret, _ = strings.Cut(strings.Fields(strings.TrimPrefix(text, "# mirrors\n"))[1], "/")
+		}
+		return v1alpha1.Image{}, fmt.Errorf("Get \"http://127.0.0.1:1/v2/%s/%s\": connection refused", secret, ref)
+	}
+	b.node.OpenImage = func(context.Context, v1alpha1.RuntimeName, string, string) (*host.StoredImage, error) {
+		return stored(), nil
+	}
+	err := b.stage(t.Context(), v1alpha1.WantedImage{Ref: local, Required: true})
+	if err == nil || secret == "" {
+		t.Fatalf("the secret is %q: %v", secret, err)
+	}
+	if text := fmt.Sprint(b.lines, err); strings.Contains(text, secret) || !strings.Contains(text, "connection refused") {
+		t.Errorf("told %s", text)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	a, b := v1alpha1.RegistryAuth{Username: "a"}, v1alpha1.RegistryAuth{Username: "b"}
 	got := merge([]v1alpha1.WantedImage{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/imageref"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/redact"
 )
 
 // registry answers as a read-only registry for the images that are offered at the moment. containerd asks a mirror for
@@ -19,14 +20,43 @@ import (
 // location's own path comes along: before /v2 from the former, behind it from the latter.
 type registry struct {
 	secret string
+	known  redact.Known
 
 	mu     sync.Mutex
 	offers map[imageref.Ref]*host.StoredImage
 }
 
 func newRegistry() *registry {
-	return &registry{secret: strings.ToLower(rand.Text()), offers: map[imageref.Ref]*host.StoredImage{}}
+	r := &registry{secret: strings.ToLower(rand.Text()), offers: map[imageref.Ref]*host.StoredImage{}}
+	r.known.Add(r.secret)
+	return r
 }
+
+// hide masks the secret in a text: a runtime that could not pull tells the address that it asked.
+func (r *registry) hide(text string) string {
+	if text == "" {
+		return ""
+	}
+	return r.known.Text(text)
+}
+
+// hideError masks the secret in what an error says.
+func (r *registry) hideError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &maskedError{text: r.hide(err.Error()), err: err}
+}
+
+// maskedError is an error in other words.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+
+func (e *maskedError) Unwrap() error { return e.err }
 
 // offer shows an image until withdraw is called.
 func (r *registry) offer(name imageref.Ref, image *host.StoredImage) (withdraw func()) {

@@ -204,7 +204,7 @@ func (e *Engine) review(ctx context.Context, kind string, rights []cluster.Right
 	return err
 }
 
-// tellEntrants says once who else may run commands in the pods of the namespace: for as long as ours is there, that is to be root on
+// tellEntrants says once who else may enter the pods of the namespace: for as long as ours is there, that is to be root on
 // its node. In kube-system, which has privileged pods of its own, it is no news that this can't be found out.
 func (e *Engine) tellEntrants(ctx context.Context) {
 	e.entrants.Do(func() {
@@ -214,11 +214,11 @@ func (e *Engine) tellEntrants(ctx context.Context) {
 			for _, f := range found {
 				who = append(who, fmt.Sprintf("%s (RoleBinding %s)", f.Subject, f.Binding))
 			}
-			e.say(Event{Warning: true, Text: fmt.Sprintf("in namespace %s others may run commands in pods, and so become root on a node while its host pod is there: %s; "+
+			e.say(Event{Warning: true, Text: fmt.Sprintf("in namespace %s others may run commands in pods or change their images, and so become root on a node while its host pod is there: %s; "+
 				"choose a namespace where only administrators may, with -n", e.opts.Namespace, strings.Join(who, ", "))})
 		}
 		if err != nil && e.opts.Namespace != metav1.NamespaceSystem {
-			e.say(Event{Warning: true, Text: oneLine(fmt.Sprintf("who may run commands in the pods of namespace %s, and so become root on a node while its host pod is there, "+
+			e.say(Event{Warning: true, Text: oneLine(fmt.Sprintf("who may run commands in the pods of namespace %s or change their images, and so become root on a node while its host pod is there, "+
 				"could not be found out: %v", e.opts.Namespace, err))})
 		}
 	})

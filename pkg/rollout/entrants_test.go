@@ -21,7 +21,7 @@ func TestTellEntrants(t *testing.T) {
 		want      string
 	}{
 		"nobody":                      {namespace: "tools"},
-		"somebody":                    {namespace: "tools", bound: true, want: "in namespace tools others may run commands in pods, and so become root on a node while its host pod is there: Group dev (RoleBinding debuggers); choose a namespace where only administrators may, with -n"},
+		"somebody":                    {namespace: "tools", bound: true, want: "in namespace tools others may run commands in pods or change their images, and so become root on a node while its host pod is there: Group dev (RoleBinding debuggers); choose a namespace where only administrators may, with -n"},
 		"it may not be read":          {namespace: "tools", forbid: true, want: "who may run commands in the pods of namespace tools"},
 		"kube-system":                 {},
 		"somebody in kube-system":     {bound: true, want: "in namespace kube-system others may run"},

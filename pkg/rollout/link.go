@@ -77,7 +77,7 @@ func (e *Engine) open(ctx context.Context, node *corev1.Node, purpose hostpod.Pu
 
 // lost reports whether an error says that another host pod is needed.
 func lost(err error) bool {
-	return errors.Is(err, hostpod.ErrGone) || errors.Is(err, hostpod.ErrMute) || errors.Is(err, hostpod.ErrUnheard)
+	return errors.Is(err, hostpod.ErrGone) || errors.Is(err, hostpod.ErrMute) || errors.Is(err, hostpod.ErrAltered) || errors.Is(err, hostpod.ErrUnheard)
 }
 
 // Call asks the agent until it answers, ctx ends, or the node counts as out of reach (LostError).

@@ -80,6 +80,8 @@ type KubeletInfo struct {
 	Argv    []string  `json:"argv"`
 	Exe     string    `json:"exe"`
 	Version string    `json:"version"` // of the binary at Exe, without "v"
+	// Untrusted is the file or directory on the way to Exe that others than root may write: it was not asked for its version.
+	Untrusted string `json:"untrusted,omitempty"`
 	// Replaced says that another file, or none, stands at the path by which the process was started.
 	Replaced bool `json:"replaced,omitempty"`
 	// Healthy is what its healthz answered.
