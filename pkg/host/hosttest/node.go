@@ -43,6 +43,8 @@ type Node struct {
 	swarm       v1alpha1.Swarm
 	// others are the processes that Processes gave it.
 	others []v1alpha1.Process
+	// squatters are local users who listen at ports of the kubelet's.
+	squatters map[int]*squatter
 	// strays are the monitors that their runtime has lost.
 	strays []int
 
@@ -91,6 +93,7 @@ func New(options ...Option) *Node {
 		locks:    map[string]*Process{},
 		lastPID:  1000,
 
+		squatters: map[int]*squatter{},
 		immutable: map[string]bool{},
 		mountMade: map[string]bool{},
 		hanging:   map[string]bool{},
