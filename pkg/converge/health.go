@@ -23,8 +23,8 @@ const (
 	toldListeners = 5
 )
 
-// HealthError says that the units are active and the runtime is ready, and that only the kubelet's health check failed. Nothing that
-// ends pods mends that.
+// HealthError says that the units are active, that the runtime is ready and the kubelet connected to it, and that only the kubelet's
+// health check failed. Nothing that ends pods mends that.
 type HealthError struct {
 	Runtime v1alpha1.RuntimeName
 	Err     error
@@ -194,24 +194,22 @@ func (a *actor) healthy(ctx context.Context) error {
 	})
 }
 
-// unasked reports whether all serves as it should but for the kubelet's health check: its unit and those of the state are active, and
-// the runtime is ready.
+// unasked reports whether all serves as it should but for the kubelet's health check: its unit and those of the state are active,
+// the runtime is ready, and the kubelet uses it.
 func (a *actor) unasked(ctx context.Context) bool {
-	names := []string{a.plan.Kubelet.Unit}
-	for _, u := range a.want.Units {
-		if u.Active {
-			names = append(names, u.Name)
-		}
+	kubelet, err := a.m.Units.Show(ctx, a.plan.Kubelet.Unit)
+	if err != nil || kubelet.ActiveState != "active" || a.connected(ctx, kubelet.MainPID) != nil {
+		return false
 	}
-	for _, name := range names {
-		if u, err := a.m.Units.Show(ctx, name); err != nil || u.ActiveState != "active" {
+	for _, u := range a.want.Units {
+		if is, err := a.m.Units.Show(ctx, u.Name); u.Active && (err != nil || is.ActiveState != "active") {
 			return false
 		}
 	}
 	if strings.HasSuffix(a.want.Runtime.Endpoint, "/dockershim.sock") {
 		return true // the kubelet itself serves it
 	}
-	_, err := a.ask(ctx, a.want.Runtime)
+	_, err = a.ask(ctx, a.want.Runtime)
 	return err == nil
 }
 
