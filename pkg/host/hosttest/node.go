@@ -21,6 +21,9 @@ type Node struct {
 	// API answers requests to the API server; nil: it can't be reached.
 	API func(method, path, contentType string, body []byte) (int, []byte)
 
+	// KubeletConnects shows the kubelet's own connection to its runtime, too. Tests of who else uses a runtime leave it out.
+	KubeletConnects bool
+
 	// Credential is what the kubelet's kubeconfig says, where there is one.
 	Credential host.Credential
 
