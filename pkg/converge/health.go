@@ -129,19 +129,25 @@ func (a *actor) endListeners(ctx context.Context) (ended bool) {
 	return ended
 }
 
-// kubeletPort is where a kubelet serves that isn't told another port, on all addresses.
-const kubeletPort = 10250
+// kubeletAddress is where a kubelet serves that isn't told another address.
+const kubeletAddress = "0.0.0.0:10250"
 
-// kubeletAddresses are where the kubelet listens.
+// kubeletAddresses are where the kubelet listens, that of its health check first.
 func kubeletAddresses(p *v1alpha1.Plan) []netip.AddrPort {
-	var out []netip.AddrPort
+	var names []string
 	if u, err := url.Parse(p.Kubelet.Healthz); err == nil {
-		at, err := netip.ParseAddrPort(strings.Replace(u.Host, "localhost", "127.0.0.1", 1))
-		if err == nil {
+		names = append(names, strings.Replace(u.Host, "localhost", "127.0.0.1", 1))
+	}
+	if names = append(names, p.Kubelet.Listens...); len(p.Kubelet.Listens) == 0 {
+		names = append(names, kubeletAddress)
+	}
+	var out []netip.AddrPort
+	for _, name := range names {
+		if at, err := netip.ParseAddrPort(name); err == nil {
 			out = append(out, at)
 		}
 	}
-	return append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), kubeletPort))
+	return out
 }
 
 // beginKubelet starts the kubelet where nobody is in its place, and once more where somebody came meanwhile.

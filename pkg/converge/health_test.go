@@ -3,8 +3,11 @@ package converge_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/converge"
@@ -80,4 +83,42 @@ func TestHealthAlone(t *testing.T) {
 			t.Errorf("without a runtime: %v", err)
 		}
 	})
+}
+
+// recorded is a machine that notes where listeners are ended.
+type recorded struct {
+	host.Procs
+	at map[string]bool
+}
+
+func (r recorded) EndListeners(_ context.Context, at netip.AddrPort) ([]host.Listener, error) {
+	r.at[at.String()] = true
+	return nil, nil
+}
+
+// TestKubeletAddresses: way is made where this node's kubelet listens, and nowhere else.
+func TestKubeletAddresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		listens []string
+		want    map[string]bool
+	}{
+		"by itself": {nil, map[string]bool{"127.0.0.1:10248": true, "0.0.0.0:10250": true}},
+		"as told":   {[]string{"10.0.0.1:10260"}, map[string]bool{"127.0.0.1:10248": true, "10.0.0.1:10260": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBed(web)
+				defer b.PowerOff(nil)
+				b.plan.Kubelet.Listens = c.listens
+				m, at := b.Machine(), map[string]bool{}
+				m.Procs = recorded{m.Procs, at}
+				if err := converge.To(t.Context(), m, b.plan, b.plan.After, b.blob, converge.Options{}); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(c.want, at); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
