@@ -56,8 +56,8 @@ for _ in 1 2 3; do
 done
 rm -rf ` + strangersHome
 
-// strangers starts them on a node until the test ends.
-func strangers(t *testing.T, n *bed.Node) {
+// strangersProgram puts their program on a node until the test ends.
+func strangersProgram(t *testing.T, n *bed.Node) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "stranger")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./stranger")
@@ -73,6 +73,12 @@ func strangers(t *testing.T, n *bed.Node) {
 	if _, err := n.RunIn(t.Context(), data, fmt.Sprintf("mkdir -p %[1]s && cat >%[1]s/stranger && chmod 755 %[1]s/stranger", strangersHome)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// strangers starts them on a node until the test ends.
+func strangers(t *testing.T, n *bed.Node) {
+	t.Helper()
+	strangersProgram(t, n)
 	n.Sh(t, strangerScript)
 }
 
@@ -137,5 +143,60 @@ func TestLocalUser(t *testing.T) {
 			break
 		}
 	}
+	unchanged(t, b, n, before)
+}
+
+// squatters start, as that user, what listens in the kubelet's place as soon as the kubelet is stopped: at its health check, where one
+// follows another for ever, and at the port without which it doesn't start.
+const squatters = `
+home=` + strangersHome + `
+cp $home/stranger $home/squatter
+chown -R 65534:65534 $home
+run() { setsid -f setpriv --reuid 65534 --regid 65534 --clear-groups "$@" >/dev/null 2>&1 </dev/null; }
+run bash -c "cd $home && while :; do $home/squatter --listen 127.0.0.1:10248; done"
+run $home/squatter --listen 127.0.0.1:10250
+for _ in $(seq 50); do
+  [ "$(pgrep -c -u 65534 -f ^$home/squatter)" -lt 2 ] || exit 0
+  sleep 0.2
+done
+echo "the squatters don't run" >&2
+exit 1
+`
+
+// healthAgain waits until the kubelet has its health check back: it tries that every few seconds.
+const healthAgain = `
+for _ in $(seq 60); do
+  (exec 3<>/dev/tcp/127.0.0.1/10248) && exit 0
+  sleep 0.5
+done 2>/dev/null
+echo "the kubelet doesn't listen for its health check" >&2
+exit 1
+`
+
+// TestSquatter: a user of the node who takes the kubelet's ports while a switch has it stopped keeps the node from going neither there
+// nor back, and is told of.
+func TestSquatter(t *testing.T) {
+	b := bed.Open(t)
+	n := b.Pool(t).Worker(t)
+	before := n.Photo(t)
+	strangersProgram(t, n)
+	for _, way := range []struct {
+		args []string
+		on   string
+	}{
+		{switchArgs(n), target},
+		{rollbackArgs(n), bed.Home},
+	} {
+		n.Sh(t, squatters)
+		s := b.Expect(t, 0, patience, way.args...)
+		n.On(t, way.on, time.Minute)
+		if out := s.Output(); !strings.Contains(out, "of user 65534") {
+			t.Errorf("%s doesn't tell of who had taken the kubelet's place:\n%s", s, out)
+		}
+		noMark(t, n, s.String())
+		n.Sh(t, strangerEnd+healthAgain)
+		strangersProgram(t, n)
+	}
+	n.Sh(t, strangerEnd)
 	unchanged(t, b, n, before)
 }

@@ -133,15 +133,16 @@ func (a *Agent) failed(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Ph
 	if loading != nil {
 		return loading
 	}
-	if _, short := a.retreat(ctx, r, p, converge.Options{Around: true}); short == nil {
-		return a.stuck(ctx, p, from, p.Before.Runtime.Name, err.Error())
+	alone := new(converge.HealthError) // the node serves: to go on would end pods for the sake of a health check
+	if _, short := a.retreat(ctx, r, p, converge.Options{Around: true}); short == nil || errors.As(short, &alone) {
+		return a.stuck(ctx, p, from, p.Before.Runtime.Name, err.Error(), false)
 	} else if ctx.Err() != nil {
 		return short
 	}
 	serving := v1alpha1.RuntimeName("")
 	for _, state := range []v1alpha1.State{p.Before, p.After} {
 		_, around := a.converge(ctx, p, state, converge.Options{Around: true})
-		if around == nil {
+		if around == nil || errors.As(around, &alone) {
 			serving = state.Runtime.Name
 			break
 		}
@@ -150,13 +151,14 @@ func (a *Agent) failed(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Ph
 		}
 		err = fmt.Errorf("%w; with that file %s can't serve: %w", err, state.Runtime.Name, around)
 	}
-	return a.stuck(ctx, p, from, serving, err.Error())
+	return a.stuck(ctx, p, from, serving, err.Error(), false)
 }
 
-// stuck stops a run until somebody asks for its rollback again.
-func (a *Agent) stuck(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, serving v1alpha1.RuntimeName, reason string) error {
+// stuck stops a run until somebody asks for its rollback again; unasked as in Run.
+func (a *Agent) stuck(ctx context.Context, p *v1alpha1.Plan, from []v1alpha1.Phase, serving v1alpha1.RuntimeName, reason string, unasked bool) error {
 	r, err := a.journal().Advance(p.Run, from, v1alpha1.PhaseStuck, func(r *v1alpha1.Run) {
 		r.Reason, r.Deadline, r.Serving = a.hide(p.Run, reason), 0, serving
+		r.Unasked = unasked
 	})
 	if err == nil {
 		a.announce(ctx, r, p)
@@ -268,7 +270,8 @@ const (
 )
 
 // back takes the node to before. Where a file is in the way that somebody else wrote, it stops. Where before can't be reached
-// after a few tries, the node serves as after again, and is stuck: it is never left without a kubelet for the sake of an order.
+// after a few tries, the node serves as after again, and is stuck: it is never left without a kubelet for the sake of an order. Where
+// it serves as before but for a health check that nobody answers, it is stuck so: to try again would end its pods in vain.
 func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 	j := a.journal()
 	p, err := j.Plan(r.ID)
@@ -280,10 +283,15 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 	}
 	rolling := []v1alpha1.Phase{v1alpha1.PhaseRollingBack}
 	pause := time.Second
+	var away outage
+	var unasked *converge.HealthError // of the last try
 	for try := 1; ; try++ {
-		outage, err := a.backOnce(ctx, r, p)
+		o, err := a.backOnce(ctx, r, p, unasked != nil)
+		if !o.started.IsZero() {
+			away = o
+		}
 		if err == nil {
-			_, err = j.Advance(r.ID, rolling, v1alpha1.PhaseRolledBack, func(r *v1alpha1.Run) { outage.note(r); r.Deadline = 0 })
+			_, err = j.Advance(r.ID, rolling, v1alpha1.PhaseRolledBack, func(r *v1alpha1.Run) { away.note(r); r.Deadline = 0 })
 			return ignorePhase(err)
 		}
 		var neither *converge.NeitherError
@@ -293,11 +301,15 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if try%backTries == 0 && converge.Serves(ctx, a.Machine, p) != nil {
+		if errors.As(err, &unasked) {
+			if try >= backTries {
+				return a.stuck(ctx, p, rolling, p.Before.Runtime.Name, err.Error(), true)
+			}
+		} else if unasked = nil; try%backTries == 0 && converge.Serves(ctx, a.Machine, p) != nil {
 			_, after := a.converge(ctx, p, p.After, converge.Options{})
-			if after == nil {
+			if after == nil || errors.As(after, new(*converge.HealthError)) {
 				return a.stuck(ctx, p, rolling, p.After.Runtime.Name, fmt.Sprintf("%s could not serve again after %d tries: %s",
-					p.Before.Runtime.Name, try, err))
+					p.Before.Runtime.Name, try, err), false)
 			}
 			if ctx.Err() != nil {
 				return after
@@ -313,11 +325,15 @@ func (a *Agent) back(ctx context.Context, r v1alpha1.Run) error {
 	}
 }
 
-// backOnce goes back the short way where that leads there.
-func (a *Agent) backOnce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan) (outage, error) {
+// backOnce goes back the short way where that leads there. Where the last try left only the kubelet's health open (there), it waits for
+// that and ends nothing.
+func (a *Agent) backOnce(ctx context.Context, r v1alpha1.Run, p *v1alpha1.Plan, there bool) (outage, error) {
+	if there {
+		return a.timed(p, converge.Options{}, func(opts converge.Options) error { return converge.Await(ctx, a.Machine, p, p.Before, opts) })
+	}
 	o, err := a.retreat(ctx, r, p, converge.Options{})
 	var neither *converge.NeitherError
-	if err == nil || ctx.Err() != nil || errors.As(err, &neither) {
+	if err == nil || ctx.Err() != nil || errors.As(err, &neither) || errors.As(err, new(*converge.HealthError)) {
 		return o, err
 	}
 	return a.converge(ctx, p, p.Before, converge.Options{})

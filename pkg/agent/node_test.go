@@ -67,6 +67,7 @@ func kubeletConfig(endpoint string) string {
 func newNode(t testing.TB, from v1alpha1.RuntimeName, options ...hosttest.Option) *hosttest.Node {
 	t.Helper()
 	n := hosttest.New(options...)
+	n.KubeletConnects = true
 	lib := "/usr/lib/systemd/system/"
 	for p, text := range map[string]string{
 		lib + "containerd.service":                daemon("/usr/bin/containerd", ""),

@@ -52,7 +52,7 @@ func (a *Agent) Recover(ctx context.Context) error {
 		return nil // the timer comes again
 	case open.Phase == v1alpha1.PhaseStaged:
 		return a.giveUp(ctx, open.ID, "it was not applied in time")
-	case open.Phase == v1alpha1.PhaseStuck && open.Serving == open.To:
+	case open.Phase == v1alpha1.PhaseStuck && (open.Serving == open.To || open.Unasked):
 		return nil // each try ends the pods that serve: somebody must ask for it
 	case open.Phase == v1alpha1.PhaseStuck:
 		// Whoever puts the file back needs nothing else: perhaps the node can't be reached but by its console.

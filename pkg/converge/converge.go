@@ -20,6 +20,9 @@ const (
 	StepStartKubelet = "start kubelet"
 )
 
+// warningStep is no step: its line tells what a person should know of a node that serves all the same.
+const warningStep = "warning"
+
 // The bounds of what converge waits for.
 const (
 	graceDefault    = 30 * time.Second // of a pod whose own isn't known
@@ -68,6 +71,7 @@ type actor struct {
 	telling  sync.Mutex               // guards opts.Report and running
 	running  map[string]time.Duration // when each step that is under way counts as hung, by the clock since boot
 	contents map[string][]byte        // of want, by path
+	ended    int                      // how many listeners at the kubelet's ports
 	left     map[int]bool             // processes of pods that can't be killed, by PID
 }
 
@@ -132,7 +136,7 @@ func (a *actor) reloadUnits() step { return step{"reload systemd", "", filesLimi
 
 func (a *actor) startKubelet() step {
 	unit := a.plan.Kubelet.Unit
-	return step{StepStartKubelet, unit, startTimeout + slack, func(ctx context.Context) error { return a.start(ctx, unit) }}
+	return step{StepStartKubelet, unit, 2*startTimeout + slack, a.beginKubelet}
 }
 
 func (a *actor) waitKubelet() step {

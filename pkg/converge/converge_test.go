@@ -39,6 +39,7 @@ type bed struct {
 
 func newBed(pods ...hosttest.Pod) *bed {
 	n := hosttest.New(hosttest.RealTime())
+	n.KubeletConnects = true
 	b := &bed{Node: n, blobs: map[string][]byte{}}
 	service := "[Service]\nType=notify\nRestart=always\nRestartSec=1\nExecStart=%s\n\n[Install]\nWantedBy=multi-user.target\n"
 	n.Write("/usr/lib/systemd/system/containerd.service", fmt.Sprintf(service, "/usr/bin/containerd"))

@@ -291,27 +291,20 @@ func (a *actor) ready(ctx context.Context) error {
 // servesWithin is how long a runtime and a kubelet that are busy may take to answer.
 const servesWithin = 15 * time.Second
 
-// Serves returns an error unless the plan's new runtime and the kubelet answer now.
+// Serves returns an error unless the plan's new runtime and the kubelet answer now. A kubelet that can't be asked, as somebody else
+// listens in its place, has to run on for a moment instead.
 func Serves(ctx context.Context, m host.Machine, p *v1alpha1.Plan) error {
 	a := &actor{m: m, plan: p, want: p.After}
+	kubelet := &health{a: a}
 	var last error
 	done := func() (bool, error) {
 		_, last = a.ask(ctx, p.After.Runtime)
 		if last == nil {
-			last = well(ctx, m, p)
+			_, last = kubelet.look(ctx)
 		}
 		return last == nil, nil
 	}
 	return a.waitFor(ctx, servesWithin, done, func() error { return fmt.Errorf("%s doesn't serve: %w", p.After.Runtime.Name, last) })
-}
-
-// well returns an error unless the kubelet answers now that it is well.
-func well(ctx context.Context, m host.Machine, p *v1alpha1.Plan) error {
-	err := m.HTTP.Healthz(ctx, p.Kubelet.Healthz)
-	if stranger := new(host.StrangerError); err == nil || errors.As(err, &stranger) {
-		return err
-	}
-	return fmt.Errorf("the kubelet doesn't answer at %s", p.Kubelet.Healthz)
 }
 
 // ask asks a runtime whether it is ready; network says whether its pod network is, too.
@@ -331,24 +324,4 @@ func (a *actor) ask(ctx context.Context, ref v1alpha1.RuntimeRef) (network bool,
 		return false, errors.New("it says that it isn't ready")
 	}
 	return info.NetworkReady, nil
-}
-
-// healthy waits for the kubelet's own word. That the node is Ready is for others to prove.
-func (a *actor) healthy(ctx context.Context) error {
-	watch := &faller{name: a.plan.Kubelet.Unit}
-	began := a.m.Clock.SinceBoot()
-	var last error
-	done := func() (bool, error) {
-		if last = well(ctx, a.m, a.plan); last == nil {
-			return true, nil
-		}
-		return false, watch.look(ctx, a)
-	}
-	return a.waitFor(ctx, healthyTimeout, done, func() error {
-		waited := (a.m.Clock.SinceBoot() - began).Round(time.Second)
-		if stranger := new(host.StrangerError); errors.As(last, &stranger) {
-			return fmt.Errorf("the kubelet could not be asked for its health within %s: %w", waited, last)
-		}
-		return fmt.Errorf("the kubelet did not answer at %s within %s%s", a.plan.Kubelet.Healthz, waited, a.log(ctx, watch.name))
-	})
 }

@@ -3,9 +3,11 @@ package host
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,17 +210,45 @@ func TestTCPClients(t *testing.T) {
 func TestParseConnection(t *testing.T) {
 	const v4 = "   1: 0100007F:0947 0200A8C0:C350 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000000000000000 20 4 30 10 -1"
 	x, ok := parseConnection(v4)
-	if !ok || x.local.String() != "127.0.0.1:2375" || x.remote.String() != "192.168.0.2:50000" || x.inode != 4711 {
+	if !ok || x.local.String() != "127.0.0.1:2375" || x.remote.String() != "192.168.0.2:50000" || x.inode != 4711 || x.state != stateEstablished || x.uid != 0 {
 		t.Errorf("%+v %v", x, ok)
 	}
 	x, ok = parseConnection(strings.NewReplacer("0100007F", "0000000000000000FFFF00000100007F", "0200A8C0", "B80D0120000000000000000001000000").Replace(v4))
 	if !ok || x.local.String() != "127.0.0.1:2375" || x.remote.String() != "[2001:db8::1]:50000" {
 		t.Errorf("%+v %v", x, ok)
 	}
-	for _, line := range []string{"", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", strings.Replace(v4, " 01 ", " 0A ", 1), strings.Replace(v4, "0100007F", "zz", 1)} {
+	for _, line := range []string{"", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", strings.Replace(v4, " 01 ", " 06 ", 1), strings.Replace(v4, "0100007F", "zz", 1)} {
 		if x, ok := parseConnection(line); ok {
 			t.Errorf("%q: %+v", line, x)
 		}
+	}
+}
+
+// TestFloodedTable: any user can fill the table of connections. What stands in it is found all the same, and in the time that there is.
+func TestFloodedTable(t *testing.T) {
+	root := proc(t, fakeProcess{pid: 100, program: "kubelet", exe: "/usr/bin/kubelet", cgroup: "/", states: "S"})
+	const line = "%4d: 0100007F:%04X 0100007F:%04X %s 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0000000000000000 20 4 30 10 -1\n"
+	flood := strings.Repeat(fmt.Sprintf(line, 1, 8080, 40000, "01", 65534, 4711), 70<<20/147)
+	text := fmt.Sprintf(line, 0, 10248, 0, "0A", 0, 4700) + flood + fmt.Sprintf(line, 2, 10248, 50000, "01", 0, 4712)
+	table := filepath.Join(root, "100", "net", "tcp")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(table), 0o755), os.WriteFile(table, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c := linuxClients{procs: procsAt(t, root)}
+	var last connection
+	err := c.table(t.Context(), 100, func(x connection) bool { last = x; return true })
+	if err != nil || last.inode != 4712 {
+		t.Errorf("the last one is %+v, %v", last, err)
+	}
+	began := time.Now()
+	there, err := c.listening(t.Context(), 100, netip.MustParseAddrPort("127.0.0.1:10248"))
+	if took := time.Since(began); len(there) != 1 || err != nil || took > time.Second {
+		t.Errorf("%+v listen there, seen in %s, %v", there, took, err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.table(over, 100, func(connection) bool { return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("read on after the end of its time: %v", err)
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 )
 
 // Healthz believes an answer only if the other end of the very connection that it came on is held by a process of root's: any user may
-// listen at the kubelet's port while the kubelet doesn't. Nothing of the answer is read but its head, and no other address is asked,
-// whatever it says.
+// listen at the kubelet's port while the kubelet doesn't. Where it is known that another user listens there, nothing is asked. Nothing of
+// the answer is read but its head, and no other address is asked, whatever it says.
 func (h linuxHTTP) Healthz(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -30,20 +30,36 @@ func (h linuxHTTP) Healthz(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	if err := h.clients.heldByStranger(ctx, request.URL.Host, url); err != nil {
+		return err
+	}
+	// The connection outlives the request: whose its other end is can only be seen as long as it stands.
 	var conn net.Conn
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
 	transport := &http.Transport{
 		Proxy:                  nil, // an environment with a proxy must not lead us away from this machine
 		MaxResponseHeaderBytes: 64 << 10,
 		ResponseHeaderTimeout:  healthTime,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			var err error
-			conn, err = (&net.Dialer{Timeout: healthTime}).DialContext(ctx, network, address)
-			return conn, err
+			if conn, err = (&net.Dialer{Timeout: healthTime}).DialContext(ctx, network, address); err != nil {
+				return nil, err
+			}
+			return lasting{conn}, nil
 		},
 	}
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(request)
 	if err != nil {
+		if conn != nil {
+			if whose := h.clients.answeredByRoot(ctx, conn, url); whose != nil && !errors.Is(whose, errUnaccepted) {
+				return whose
+			}
+		}
 		return err
 	}
 	defer answer.Body.Close()
@@ -56,14 +72,42 @@ func (h linuxHTTP) Healthz(ctx context.Context, url string) error {
 	return nil
 }
 
+// lasting is a connection that a transport can't close.
+type lasting struct{ net.Conn }
+
+func (lasting) Close() error { return nil }
+
+// heldByStranger is a StrangerError where another user than root listens at an address, so that the kubelet can't.
+func (c linuxClients) heldByStranger(ctx context.Context, address, url string) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil //nolint:nilerr // a name: who answers there is looked at
+	}
+	there, err := c.listening(ctx, os.Getpid(), at)
+	for _, x := range there {
+		if !roots(x.uid) {
+			return &StrangerError{At: url, Who: fmt.Sprintf("a process of user %d", x.uid)}
+		}
+	}
+	if ctx.Err() != nil {
+		return &StrangerError{At: url, Who: "an unknown process"}
+	}
+	if err != nil {
+		return fmt.Errorf("looking for who listens at %s: %w", url, err)
+	}
+	return nil
+}
+
+// roots reports whether a user is root, or in a test whoever runs the test.
+func roots(uid int) bool { return uid == 0 || uid == os.Geteuid() }
+
+// errUnaccepted says that a connection isn't any process's as yet.
+var errUnaccepted = errors.New("nobody has accepted the connection")
+
 // answeredByRoot looks for the process that has the other end of a connection. This one counts too: it is root itself, and in a test it
 // is whoever runs the test.
 func (c linuxClients) answeredByRoot(ctx context.Context, conn net.Conn, url string) error {
 	local, remote := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
-	table, err := c.established(os.Getpid())
-	if err != nil {
-		return fmt.Errorf("looking for who answers at %s: %w", url, err)
-	}
 	p, err := newPurse(c.procs)
 	if err != nil {
 		return fmt.Errorf("looking for who answers at %s: %w", url, err)
@@ -76,14 +120,24 @@ func (c linuxClients) answeredByRoot(ctx context.Context, conn net.Conn, url str
 	for _, k := range kubelets {
 		first = append(first, k.PID)
 	}
-	who := "an unknown process"
-	for _, x := range table {
-		if x.local != remote || x.remote != local {
-			continue
+	var end *connection
+	err = c.table(ctx, os.Getpid(), func(x connection) bool {
+		if x.state == stateEstablished && x.local == remote && x.remote == local {
+			end = &x
 		}
-		held, err := c.holders(ctx, p, map[uint64]string{x.inode: url}, first)
+		return end == nil
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("looking for who answers at %s: %w", url, err)
+	}
+	who := "an unknown process"
+	if end != nil {
+		if end.inode == 0 {
+			return errUnaccepted
+		}
+		held, err := c.holders(ctx, p, map[uint64]string{end.inode: url}, first)
 		for h := range held {
-			if h.pid == os.Getpid() || c.procs.ofHost(h.pid, p.here) {
+			if roots(end.uid) && (h.pid == os.Getpid() || c.procs.ofHost(h.pid, p.here)) {
 				return nil
 			}
 			who = c.procs.withUser(h.pid)

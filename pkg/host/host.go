@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -259,11 +260,25 @@ type Procs interface {
 	Find(names ...string) ([]v1alpha1.Process, error)
 	// OfRoot returns the processes of user root, kernel threads and what runs in containers left out.
 	OfRoot() ([]v1alpha1.Process, error)
+	// EndListeners ends the processes of others than root that listen on TCP at an address, or that keep others from listening
+	// there, and returns them. What is in a network of its own is none of those.
+	EndListeners(ctx context.Context, at netip.AddrPort) ([]Listener, error)
 	// Environ returns the environment of a process.
 	Environ(pid int) ([]string, error)
 	// Runs reports whether a process runs the file that stands at path now, links followed: an upgrade puts another file
 	// there, or none.
 	Runs(pid int, path string) (bool, error)
+}
+
+// Listener is a process that listens at an address.
+type Listener struct {
+	At       string // address:port
+	PID, UID int
+}
+
+// String tells of it.
+func (l Listener) String() string {
+	return fmt.Sprintf("process %d of user %d at %s", l.PID, l.UID, l.At)
 }
 
 // Kernel is the kernel and the system below Kubernetes.

@@ -3,8 +3,10 @@ package kubelet
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -117,6 +119,7 @@ func (v *View) basics(flags []flag, cfg config) {
 	if f, ok := lastFlag(flags, "root-dir"); ok && f.value != "" {
 		v.RootDir = f.value
 	}
+	v.listens(pick("address", anyAddress, "address"), pick("port", servingPort, "port"), pick("read-only-port", "0", "readOnlyPort"))
 	port := pick("healthz-port", "10248", "healthzPort")
 	address := pick("healthz-bind-address", "127.0.0.1", "healthzBindAddress")
 	if port == "0" {
@@ -135,6 +138,26 @@ func (v *View) basics(flags []flag, cfg config) {
 		}
 	}
 	v.Healthz = "http://" + host + ":" + port + "/healthz"
+}
+
+// Where a kubelet serves that isn't told otherwise.
+const (
+	anyAddress  = "0.0.0.0"
+	servingPort = "10250"
+)
+
+// listens notes where the kubelet serves the API server and, where it is told to, those who only read. It doesn't start where somebody
+// else listens there.
+func (v *View) listens(address, port, readOnly string) {
+	for _, p := range []string{port, readOnly} {
+		at, err := netip.ParseAddrPort(net.JoinHostPort(address, p))
+		if err == nil && at.Port() != 0 {
+			v.Listens = append(v.Listens, at.String())
+		}
+	}
+	if slices.Equal(v.Listens, []string{anyAddress + ":" + servingPort}) {
+		v.Listens = nil
+	}
 }
 
 // endpoints finds the endpoints that hold: flags beat drop-ins beat the file beats the default of the version. Kubelets

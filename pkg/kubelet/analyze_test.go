@@ -83,11 +83,12 @@ func TestAnalyze(t *testing.T) {
 		},
 		{
 			"kubespray, its health check and cgroups by flags",
-			kubespray("v1.29.5", "--healthz-port=0 \\\n--cgroup-driver=cgroupfs \\\n--root-dir=/data/kubelet \\\n", "", "containerRuntimeEndpoint: "+crio+"\n").with(map[string]string{crictlConfig: ""}),
+			kubespray("v1.29.5", "--healthz-port=0 \\\n--port=10260 \\\n--read-only-port=10255 \\\n--cgroup-driver=cgroupfs \\\n--root-dir=/data/kubelet \\\n", "", "containerRuntimeEndpoint: "+crio+"\n").with(map[string]string{crictlConfig: ""}),
 			view(func(v *View) {
 				v.Bootstrap = ""
 				v.Version, v.Minor, v.Kubeadm, v.KubeadmMinor, v.Installer, v.Endpoint = "1.29.5", 29, "v1.29.5"[1:], 29, Kubespray, crio
 				v.ConfigFile, v.CgroupDriver, v.RootDir, v.Healthz = "/etc/kubernetes/kubelet-config.yaml", "cgroupfs", "/data/kubelet", ""
+				v.Listens = []string{"0.0.0.0:10260", "0.0.0.0:10255"}
 				v.Places = []Place{{File: "/etc/kubernetes/kubelet-config.yaml", Line: 3, Key: fieldEndpoint, Value: crio, Wins: true, Reader: ReaderKubelet}}
 			}),
 		},

@@ -146,7 +146,8 @@ func (r *retarget) verify() {
 	if d := difference(others(was), others(is)); len(d) > 0 {
 		r.fail(idProof, "", "the edited files would change other flags, too: %s", strings.Join(d, ", "))
 	}
-	if before.CgroupDriver != after.CgroupDriver || before.RootDir != after.RootDir || before.ConfigFile != after.ConfigFile || before.Healthz != after.Healthz {
+	if before.CgroupDriver != after.CgroupDriver || before.RootDir != after.RootDir || before.ConfigFile != after.ConfigFile || before.Healthz != after.Healthz ||
+		!slices.Equal(before.Listens, after.Listens) {
 		r.fail(idProof, "", "the edited files would change more than the endpoint")
 	}
 }

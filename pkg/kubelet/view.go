@@ -38,6 +38,8 @@ type View struct {
 	RootDir       string
 	// Healthz is the URL of its health check; empty when it is off.
 	Healthz string
+	// Listens are the addresses and ports beside that, without which it doesn't start; none where it is told nothing of them.
+	Listens []string
 	// ControlPlane: the static pod of an API server is on the node.
 	ControlPlane bool
 	// Kubeadm is the version of the kubeadm binary on the node, without "v"; empty when there is none or it couldn't be

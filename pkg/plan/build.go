@@ -95,7 +95,7 @@ func (b *builder) build() (*v1alpha1.Plan, error) {
 	p := &v1alpha1.Plan{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindPlan, Format: v1alpha1.Format, Node: b.f.Node, Run: b.goal.Run,
 		From: from, To: to,
-		Kubelet:  v1alpha1.KubeletRef{Unit: b.v.Unit, Version: b.v.Version, Healthz: b.v.Healthz, Kubeconfig: b.v.Kubeconfig},
+		Kubelet:  v1alpha1.KubeletRef{Unit: b.v.Unit, Version: b.v.Version, Healthz: b.v.Healthz, Listens: b.v.Listens, Kubeconfig: b.v.Kubeconfig},
 		Evacuate: []v1alpha1.RuntimeRef{from, to},
 		Sockets:  socketsOf(b.f, b.v, from.Name, to.Name),
 		Modules:  b.modules, Staging: staging,

@@ -46,7 +46,7 @@ func Inverse(view v1alpha1.RunView, f *v1alpha1.Facts, run string) (*v1alpha1.Pl
 		KubeadmSocketBefore: kept.KubeadmSocket,
 		Findings:            findings,
 	}
-	p.Kubelet.Version, p.Kubelet.Healthz, p.Kubelet.Unit = v.Version, v.Healthz, v.Unit
+	p.Kubelet.Version, p.Kubelet.Healthz, p.Kubelet.Listens, p.Kubelet.Unit = v.Version, v.Healthz, v.Listens, v.Unit
 	if kept.KubeadmSocket != "" {
 		p.KubeadmSocket = kept.KubeadmSocketBefore
 	}

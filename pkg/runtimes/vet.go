@@ -59,6 +59,12 @@ func vetKubelet(p *v1alpha1.Plan) error {
 	if k.Kubeconfig != "" && (!path.IsAbs(k.Kubeconfig) || path.Clean(k.Kubeconfig) != k.Kubeconfig) {
 		return fmt.Errorf("%q can't be the kubelet's kubeconfig", k.Kubeconfig)
 	}
+	for _, l := range k.Listens {
+		// Whoever else listens there is ended while the kubelet is stopped: no port of the system's own is one of a kubelet's.
+		if at, err := netip.ParseAddrPort(l); err != nil || at.Port() < 1024 || len(k.Listens) > 2 {
+			return fmt.Errorf("%q can't be where the kubelet listens", l)
+		}
+	}
 	u, err := url.Parse(k.Healthz)
 	if err != nil || u.Scheme != "http" || u.Path != "/healthz" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%q can't be the kubelet's health check", k.Healthz)

@@ -89,6 +89,8 @@ type KubeletRef struct {
 	Unit    string `json:"unit"`
 	Version string `json:"version"`
 	Healthz string `json:"healthz"` // http://127.0.0.1:10248/healthz
+	// Listens are the addresses and ports without which it doesn't start; empty: 0.0.0.0:10250, as it has it by itself.
+	Listens []string `json:"listens,omitempty"`
 	// Kubeconfig is its credential, with which the agent cleans up when nobody else does; empty: /etc/kubernetes/kubelet.conf.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 }

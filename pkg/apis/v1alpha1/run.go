@@ -71,6 +71,8 @@ type Run struct {
 	RuntimesStopped bool `json:"runtimesStopped,omitempty"`
 	// Serving is the runtime that serves a stuck node; empty where none does.
 	Serving RuntimeName `json:"serving,omitempty"`
+	// Unasked says of a stuck node that it serves as before, and that nothing but the kubelet's health check fails.
+	Unasked bool `json:"unasked,omitempty"`
 	// Retry is when the node tries again to pay what it owes the API server (Restore).
 	Retry Retry `json:"retry,omitzero"`
 	// Restore is what the node must get back of the API's side when the run ends without its plugin.

@@ -52,6 +52,13 @@ func (v clients) Unix(_ context.Context, paths []string) ([]v1alpha1.Client, err
 			out = append(out, c)
 		}
 	}
+	// The kubelet has one to its runtime as long as that serves.
+	if k := v.p.n.kubelet(); v.p.n.KubeletConnects && k != nil && v.p.n.serving(k.endpoint) != nil {
+		i := slices.IndexFunc(paths, func(p string) bool { return socketPath(p) == k.endpoint })
+		if i >= 0 {
+			out = append(out, v1alpha1.Client{Process: v1alpha1.Process{PID: k.pid, Exe: k.program.Path, Unit: k.unit, Started: k.started}, Socket: paths[i], Connections: 1})
+		}
+	}
 	return out, nil
 }
 

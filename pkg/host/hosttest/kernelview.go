@@ -10,6 +10,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -194,8 +195,14 @@ func (v web) Healthz(_ context.Context, address string) error {
 	defer leave()
 	n := v.p.n
 	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	if at, _ := strconv.Atoi(u.Port()); n.squatted(at) {
+		return &host.StrangerError{At: address, Who: "a process of user 65534"}
+	}
 	k := n.kubelet()
-	if err != nil || k == nil || u.Scheme != "http" || u.Path != "/healthz" || u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost" {
+	if k == nil || u.Scheme != "http" || u.Path != "/healthz" || u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost" {
 		return fmt.Errorf("nobody listens at %s", address)
 	}
 	port := "10248"

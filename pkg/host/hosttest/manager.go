@@ -326,6 +326,10 @@ func (n *Node) spawn(unit string, argv, env []string, stdin io.Reader) (*proc, e
 			return p, fmt.Errorf("%s: %w", path.Base(at), err)
 		}
 	}
+	if program.Kubelet && n.squatted(KubeletPort) {
+		return p, fmt.Errorf("%s: listen tcp 0.0.0.0:%d: bind: address already in use", path.Base(at), KubeletPort)
+	}
+	n.squat()
 	p.conf = n.loaded(program, argv, env)
 	if program.Main == nil {
 		n.lastPID++

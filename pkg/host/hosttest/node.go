@@ -21,6 +21,9 @@ type Node struct {
 	// API answers requests to the API server; nil: it can't be reached.
 	API func(method, path, contentType string, body []byte) (int, []byte)
 
+	// KubeletConnects shows the kubelet's own connection to its runtime, too. Tests of who else uses a runtime leave it out.
+	KubeletConnects bool
+
 	// Credential is what the kubelet's kubeconfig says, where there is one.
 	Credential host.Credential
 
@@ -43,6 +46,8 @@ type Node struct {
 	swarm       v1alpha1.Swarm
 	// others are the processes that Processes gave it.
 	others []v1alpha1.Process
+	// squatters are local users who listen at ports of the kubelet's.
+	squatters map[int]*squatter
 	// strays are the monitors that their runtime has lost.
 	strays []int
 
@@ -91,6 +96,7 @@ func New(options ...Option) *Node {
 		locks:    map[string]*Process{},
 		lastPID:  1000,
 
+		squatters: map[int]*squatter{},
 		immutable: map[string]bool{},
 		mountMade: map[string]bool{},
 		hanging:   map[string]bool{},
