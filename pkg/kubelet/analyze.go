@@ -3,7 +3,6 @@ package kubelet
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path"
 	"slices"
@@ -150,7 +149,7 @@ const (
 // else listens there.
 func (v *View) listens(address, port, readOnly string) {
 	for _, p := range []string{port, readOnly} {
-		at, err := netip.ParseAddrPort(net.JoinHostPort(address, p))
+		at, err := netip.ParseAddrPort(joined(address, p))
 		if err == nil && at.Port() != 0 {
 			v.Listens = append(v.Listens, at.String())
 		}
@@ -158,6 +157,14 @@ func (v *View) listens(address, port, readOnly string) {
 	if slices.Equal(v.Listens, []string{anyAddress + ":" + servingPort}) {
 		v.Listens = nil
 	}
+}
+
+// joined is an address with its port.
+func joined(address, port string) string {
+	if strings.Contains(address, ":") {
+		address = "[" + address + "]"
+	}
+	return address + ":" + port
 }
 
 // endpoints finds the endpoints that hold: flags beat drop-ins beat the file beats the default of the version. Kubelets
