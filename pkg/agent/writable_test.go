@@ -14,12 +14,16 @@ import (
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/agent"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/host/hosttest"
+	"github.com/kubectl-runtime/kubectl-runtime/pkg/pullrecord"
 )
 
 // TestOwnPaths: what is the agent's own is what it writes while a run is open, and nothing besides. That it writes nothing else hosttest
 // sees to in every test.
 func TestOwnPaths(t *testing.T) {
 	written := slices.Clone(agent.Reserves())
+	// Of an image whose ID isn't known yet the kubelet is told that its pull has begun.
+	defer func(images []pullrecord.Image) { stagedImages = images }(stagedImages)
+	stagedImages = append(slices.Clone(stagedImages), pullrecord.Image{Tags: []string{"reg.example/team/late:1"}, Private: true})
 	for _, to := range []v1alpha1.RuntimeName{v1alpha1.CRIO, v1alpha1.Docker} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
