@@ -41,18 +41,19 @@ var daemonsOf = map[string]string{"containerd": "containerd", "cri-o": "crio", "
 // daemonKilled is the disturbance that may leave something behind in spite of the product, see forgotten.
 const daemonKilled = "target's daemon killed"
 
-// forgotten is a script for a node that Docker serves: it removes the network namespaces that no container that runs has and no process is in. A
-// dockerd that is killed while it ends a container forgets that container's, whoever ended it, and never looks there again.
+// forgotten is a script for a node that Docker serves: it removes the network namespaces that no container that runs has and no process
+// is in, mounted or not. A dockerd that is killed while it begins or ends a container forgets that container's, whoever asked for it, and
+// never looks there again.
 const forgotten = `
 systemctl is-active --quiet docker || exit 0
 known=$(docker ps --quiet | xargs -r docker inspect --format '{{.NetworkSettings.SandboxKey}}')
 used=$(stat --dereference --format %i /proc/[0-9]*/ns/net 2>/dev/null | sort -u)
 for f in /run/docker/netns/*; do
-	[ "${f##*/}" != default ] || continue
+	[ "${f##*/}" != default ] && inode=$(stat --format %i "$f" 2>/dev/null) || continue
 	! grep -q "/${f##*/}$" <<<"$known" || continue
-	! grep -qx "$(stat --format %i "$f")" <<<"$used" || continue
-	umount "$f"
-	rm "$f"
+	! grep -qx "$inode" <<<"$used" || continue
+	umount "$f" 2>/dev/null || true
+	rm -f "$f"
 	echo "$f"
 done
 `
