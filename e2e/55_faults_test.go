@@ -76,14 +76,24 @@ func caught(to string, m moment, how string) fault {
 		trap := n.Trap(t, string(m.phase), m.step)
 		return func(t *testing.T, _ *bed.Bed, s *bed.Session, known []v1alpha1.Run) {
 			if m.phase == v1alpha1.PhaseRollingBack {
-				ended(t, n, known, patience, v1alpha1.PhaseApplied, v1alpha1.PhaseConfirmed)
-				s.Signal(syscall.SIGINT)
+				interruptApplied(t, n, s, known)
 			}
 			unit := trap.Sprung(t, time.Minute)
 			strike(t, n, how, "systemctl kill --signal=KILL "+unit, unit)
 		}
 	}
 	return f
+}
+
+// interruptApplied interrupts the plugin when the node is changed and not yet proved. The plugin is held from before that: on a busy
+// machine the proof may be over before anybody has seen that it began.
+func interruptApplied(t *testing.T, n *bed.Node, s *bed.Session, known []v1alpha1.Run) {
+	t.Helper()
+	ended(t, n, known, patience, v1alpha1.PhaseApplying, v1alpha1.PhaseApplied)
+	s.Signal(syscall.SIGSTOP)
+	ended(t, n, known, patience, v1alpha1.PhaseApplied)
+	s.Signal(syscall.SIGINT)
+	s.Signal(syscall.SIGCONT)
 }
 
 // whileDrained strikes a node whose run is staged, which a pod that takes its time to end holds there. Of the agent nothing runs then

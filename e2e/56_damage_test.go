@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -69,8 +68,7 @@ func TestDamage(t *testing.T) {
 			arm: func(t *testing.T, n *bed.Node) func(*testing.T, *bed.Bed, *bed.Session, []v1alpha1.Run) {
 				trap := n.Trap(t, string(v1alpha1.PhaseRollingBack), "check files")
 				return func(t *testing.T, _ *bed.Bed, s *bed.Session, known []v1alpha1.Run) {
-					ended(t, n, known, patience, v1alpha1.PhaseApplied)
-					s.Signal(syscall.SIGINT)
+					interruptApplied(t, n, s, known)
 					n.Sh(t, "kill -STOP $(pidof crio); systemctl kill --signal=CONT "+trap.Sprung(t, time.Minute))
 				}
 			},

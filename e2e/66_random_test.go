@@ -111,6 +111,11 @@ func (tr trial) run(t *testing.T, b *bed.Bed, at *site, walks map[string]*walk) 
 		}
 		return strings.Join(strings.Fields(string(out)), ", ")
 	})
+	if slices.ContainsFunc(tr.blows, func(b blow) bool { return b.name == daemonKilled }) {
+		if left := n.Sh(t, forgotten); left != "" {
+			t.Logf("what the killed daemon forgot: %s", strings.Join(strings.Fields(left), ", "))
+		}
+	}
 	nothingOnNode(t, b, n)
 	n.Same(t, want, photo.Kept, dockerWas, photo.Restarted)
 	b.AwaitReady(t, at.namespace, "agent", 1, time.Minute)

@@ -37,6 +37,9 @@ var (
 	monitors = []string{"containerd-shim-runc-v2", "containerd-shim", "conmon", "pinns"}
 )
 
+// unstarted is what runc leaves in a container until it is started.
+var unstarted = regexp.MustCompile(`^(\S*/)?runc(\.real)? init$`)
+
 type process struct{ exe, pod, args string }
 
 func processes(ctx context.Context, m Machine) ([]process, error) {
@@ -79,6 +82,9 @@ func takeProcesses(ctx context.Context, m Machine, living *tenants, p *Photo) er
 			p.set("process", process.exe, normalArgs(process.args))
 		case strings.HasPrefix(process.exe, "/var/lib/kubectl-runtime/"):
 			p.set("process", process.exe, normalArgs(process.args))
+		// A container that was made and not started, as one is whose daemon was killed in between: its kubelet makes another one, and keeps
+		// this one until it has one more that ended.
+		case unstarted.MatchString(process.args):
 		case process.pod != "":
 			if inPod[process.pod] == nil {
 				inPod[process.pod] = map[string]int{}
