@@ -14,9 +14,10 @@ var opened = map[string]map[string]string{
 	"os.ReadFile": {"uninterruptible.go": "the state of a thread, which the kernel says at once, of thousands of threads"},
 	"os.ReadDir":  {},
 	"os.Open": {
-		"clients.go": "what a process has open and its environment, of which only its beginning is read; see purse.go",
-		"clear.go":   "a store's directory, to have its file system written out",
-		"storage.go": "the record of a layer in root's own store, which is read as a stream",
+		"clients.go":  "what a process has open and its environment, of which only its beginning is read; see purse.go",
+		"clear.go":    "a store's directory, to have its file system written out",
+		"tcppeers.go": "the kernel's table of sockets, which is read as a stream for as long as ctx lasts",
+		"storage.go":  "the record of a layer in root's own store, which is read as a stream",
 	},
 	"os.OpenFile": {
 		"read.go":     "the reader itself",
