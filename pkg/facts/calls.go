@@ -39,7 +39,7 @@ func (g *gatherer) calls(ctx context.Context) []v1alpha1.RuntimeCall {
 	s.crontabs()
 	s.scripts()
 	s.logrotate()
-	s.userUnits() // last: what users write must not keep the rest from being looked at
+	s.userUnits(ctx) // last: what users write must not keep the rest from being looked at
 	if s.cut {
 		g.problem("units, cron jobs and scripts", errors.New("too many to look at all of them"))
 	}

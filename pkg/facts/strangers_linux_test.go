@@ -132,14 +132,14 @@ func TestStrangersAreNotRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, marks := strangers(t, c.uid, c.mode)
-			real, err := host.Linux(nil)
+			linux, err := host.Linux(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			n := hosttest.New()
 			n.Boot()
 			m := n.Machine()
-			m.Procs, m.Commands = below{real.Procs, dir}, real.Commands
+			m.Procs, m.Commands = below{linux.Procs, dir}, linux.Commands
 			f, err := facts.Gather(t.Context(), m, "node")
 			if err != nil {
 				t.Fatal(err)

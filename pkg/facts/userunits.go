@@ -11,8 +11,8 @@ import (
 )
 
 // userUnits reads the services of users' own managers, which systemd's first process doesn't know.
-func (s *callScan) userUnits() {
-	ctx, cancel := context.WithTimeout(s.ctx, homesTimeout)
+func (s *callScan) userUnits(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, homesTimeout)
 	defer cancel()
 	s.ctx, s.files = ctx, s.g.m.Files.Foreign(ctx)
 	dirs := []string{"/etc/systemd/user", "/root/.config/systemd/user"}

@@ -130,7 +130,7 @@ func (c linuxClients) listening(ctx context.Context, pid int, at netip.AddrPort)
 			}
 			return x.state == stateListen
 		})
-		if err != nil && !(errors.Is(err, fs.ErrNotExist) && name == "net/tcp6") {
+		if err != nil && (name != "net/tcp6" || !errors.Is(err, fs.ErrNotExist)) {
 			return out, err
 		}
 	}

@@ -22,13 +22,13 @@ type changes struct {
 func (c *changes) note(x ...v1alpha1.Finding) { c.findings = append(c.findings, x...) }
 
 // own adds a file that is ours whole, and reports whether it did: one that already says the same is left out.
-func (c *changes) own(name, why string, mode uint32, content []v1alpha1.Segment) bool {
+func (c *changes) own(name, why string, content []v1alpha1.Segment) bool {
 	if old, ok := c.f.File(name); ok && old.Type == v1alpha1.Regular && len(old.Masked) == 0 {
 		if now, err := resolve(c.f, content); err == nil && now == old.Content {
 			return false
 		}
 	}
-	state := v1alpha1.FileState{Path: name, Type: v1alpha1.Regular, Mode: mode, Content: content, Why: why}
+	state := v1alpha1.FileState{Path: name, Type: v1alpha1.Regular, Mode: 0o644, Content: content, Why: why}
 	c.keepSecret(&state)
 	c.files = append(c.files, state)
 	return true

@@ -316,7 +316,7 @@ func (e *ctdEdit) write(c *changes) {
 		content = d.Text()
 		why = append(why, o.why)
 	}
-	c.own(name, strings.Join(unique(why), ", "), 0o644, text(content))
+	c.own(name, strings.Join(unique(why), ", "), text(content))
 }
 
 func unique(in []string) []string {

@@ -135,6 +135,6 @@ func (c *changes) hostsDir(dir string, x v1alpha1.Registry) {
 			host("http://"+server, v1alpha1.Mirror{}, []string{"pull", "resolve"})
 		}
 	}
-	c.own(path.Join(dir, x.Host, "hosts.toml"), "registry "+x.Host, 0o644, text(t.String()))
+	c.own(path.Join(dir, x.Host, "hosts.toml"), "registry "+x.Host, text(t.String()))
 	c.note(at(fixable(Registries, "the configuration of registry %s is written for containerd", x.Host), x.Source, 0))
 }

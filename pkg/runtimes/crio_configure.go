@@ -215,7 +215,7 @@ func (e *crioEdit) acceptImages(f *v1alpha1.Facts) {
 	case !ok || x.Type != v1alpha1.Absent:
 	case name == policyFile:
 		e.c.note(fixable(SignaturePolicy, "CRI-O has no policy for image signatures and would refuse every image"))
-		e.c.own(name, "which images CRI-O accepts", 0o644, text("{\n    \"default\": [\n        {\n            \"type\": \"insecureAcceptAnything\"\n        }\n    ]\n}\n"))
+		e.c.own(name, "which images CRI-O accepts", text("{\n    \"default\": [\n        {\n            \"type\": \"insecureAcceptAnything\"\n        }\n    ]\n}\n"))
 	default:
 		e.c.note(at(failure(SignaturePolicy, "write it, or remove signature_policy from CRI-O's configuration", "the signature policy that CRI-O is told doesn't exist: it would refuse every image"), name, 0))
 	}
@@ -235,7 +235,7 @@ func (e *crioEdit) write() {
 			t.set(o.key[0], o.value)
 		}
 	}
-	if !e.c.own(name, strings.Join(unique(e.why), ", "), 0o644, text(t.String())) {
+	if !e.c.own(name, strings.Join(unique(e.why), ", "), text(t.String())) {
 		// It was repaired by an earlier run.
 		e.c.findings = slices.DeleteFunc(e.c.findings, func(x v1alpha1.Finding) bool { return x.Severity == v1alpha1.SeverityFixable })
 	}

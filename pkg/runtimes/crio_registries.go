@@ -100,7 +100,7 @@ func (c *changes) crioRegistries(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		c.remove(name, "no longer needed")
 		return
 	}
-	if c.own(name, "registries", 0o644, text(t.String())) {
+	if c.own(name, "registries", text(t.String())) {
 		c.note(repaired...)
 	}
 }

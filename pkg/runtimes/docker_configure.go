@@ -78,7 +78,7 @@ func (e *dockerEdit) write(name string) {
 			pretty = string(b) + "\n"
 		}
 	}
-	e.c.own(name, strings.Join(unique(e.why), ", "), 0o644, text(pretty))
+	e.c.own(name, strings.Join(unique(e.why), ", "), text(pretty))
 }
 
 func (e *dockerEdit) matchCgroups(want string) {
@@ -208,7 +208,7 @@ func (c *changes) criDocker(f *v1alpha1.Facts, s v1alpha1.Settings) {
 		c.note(failure(Unreadable, "install cri-dockerd as a systemd unit", "the command line of %s isn't known, so it can't be told %s", criDockerUnit, strings.Join(flags, " ")))
 		return
 	}
-	c.own(name, "flags of cri-dockerd", 0o644, text("# Written by kubectl runtime.\n[Service]\nExecStart=\nExecStart="+
+	c.own(name, "flags of cri-dockerd", text("# Written by kubectl runtime.\n[Service]\nExecStart=\nExecStart="+
 		withFlags(lines[len(lines)-1].Value, flags)+"\n"))
 }
 

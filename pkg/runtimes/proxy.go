@@ -107,7 +107,7 @@ func (c *changes) proxyDropIn(unit string, s v1alpha1.Settings) {
 		}
 		content = append(content, v1alpha1.Segment{Text: "\"\n"})
 	}
-	c.own(path.Join(DropInDir(unit), OwnDropIn), "proxies for "+unit, 0o644, joined(content))
+	c.own(path.Join(DropInDir(unit), OwnDropIn), "proxies for "+unit, joined(content))
 	c.note(fixable(Proxies, "the proxies of the runtime that is left are written for %s", unit))
 }
 

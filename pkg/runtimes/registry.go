@@ -175,7 +175,7 @@ func (c *changes) certFiles(root string, x v1alpha1.Registry) {
 			c.note(at(warning(NotCarried, "copy it by hand", "a certificate of registry %s can't be read", x.Host), from, 0))
 			return
 		}
-		c.own(path.Join(dir, name), "certificate of "+x.Host, 0o644, []v1alpha1.Segment{{From: src.Path, End: int(src.Size)}})
+		c.own(path.Join(dir, name), "certificate of "+x.Host, []v1alpha1.Segment{{From: src.Path, End: int(src.Size)}})
 	}
 	cas, clients := x.CAs, x.Clients
 	for _, m := range x.Mirrors {

@@ -198,7 +198,8 @@ func (c commandLine) fits(p *v1alpha1.Plan, argv, extra []string) bool {
 	}
 	for _, w := range argv[1:] {
 		name, _, has := strings.Cut(strings.TrimLeft(w, "-"), "=")
-		if !slices.Contains(c.words, w) && !slices.Contains(extra, w) && !(has && strings.HasPrefix(w, "-") && slices.Contains(c.flags, name)) {
+		flag := has && strings.HasPrefix(w, "-") && slices.Contains(c.flags, name)
+		if !flag && !slices.Contains(c.words, w) && !slices.Contains(extra, w) {
 			return false
 		}
 	}
