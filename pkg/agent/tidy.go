@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runtime/kubectl-runtime/pkg/apis/v1alpha1"
@@ -211,8 +213,11 @@ func (a *Agent) dropAgents(ctx context.Context, open *v1alpha1.Run) error {
 		if err != nil {
 			return err
 		}
-		young := a.Machine.Clock.Now().Sub(f.Modified) < 10*time.Minute
-		if open != nil && open.Agent == name || others > 0 || young && !mine {
+		wanted, err := a.wanted(name, a.Machine.Clock.Now().Sub(f.Modified))
+		if err != nil {
+			return err
+		}
+		if open != nil && open.Agent == name || others > 0 || wanted && !mine {
 			continue
 		}
 		if err := a.Machine.Files.RemoveAll(file); err != nil {
@@ -220,6 +225,25 @@ func (a *Agent) dropAgents(ctx context.Context, open *v1alpha1.Run) error {
 		}
 	}
 	return nil
+}
+
+// wanted reports whether somebody is about to run an agent of that age, or still brings it. A part of one is of use while the shell lives
+// that writes it, whose number ends the part's name: the power, or the end of its pod, may have cut an upload off.
+func (a *Agent) wanted(name string, age time.Duration) (bool, error) {
+	if _, writer, part := strings.Cut(name, ".tmp."); part {
+		pid, err := strconv.Atoi(writer)
+		if err != nil || age > a.Machine.Clock.SinceBoot() {
+			return false, nil //nolint:nilerr // no upload of ours is called so
+		}
+		shell, err := a.Machine.Files.Lstat(fmt.Sprintf("/proc/%d", pid))
+		if err != nil {
+			return false, fmt.Errorf("looking whether %s is still written: %w", name, err)
+		}
+		if shell.Type == v1alpha1.Absent {
+			return false, nil
+		}
+	}
+	return age < 10*time.Minute, nil
 }
 
 // others counts the processes of an agent beside this one. A call that was cut off, and a unit whose run has just ended,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -357,6 +358,37 @@ func TestWaitingUnitStops(t *testing.T) {
 				t.Errorf("%s ended with %v", what, err)
 			}
 			stop()
+		}
+	})
+}
+
+// TestPartsOfAgents: what an upload has left that the power or the end of its pod cut off goes with the next plugin that finishes, however
+// young it is; one that is under way is let be.
+func TestPartsOfAgents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+		part := func(writer string) string {
+			return path.Join(journal.Dir, "agents", strings.Repeat("a", 64)+".tmp."+writer)
+		}
+		n.Boot()
+		defer n.PowerOff(nil)
+		now := n.Machine().Clock
+		n.Lay(hosttest.File{Path: part("4711"), Content: "of before the boot", Modified: now.Now().Add(-now.SinceBoot() - time.Second)})
+		n.Write("/proc/4711/stat", "another's by now")
+		for _, writer := range []string{"31", "4712", "x"} {
+			n.Write(part(writer), "cut off")
+		}
+		n.Write("/proc/4712/stat", "a shell that writes")
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish})
+		for writer, want := range map[string]bool{"4711": false, "31": false, "x": false, "4712": true} {
+			if _, ok := n.Content(part(writer)); ok != want {
+				t.Errorf("the part that %s writes stands: %v", writer, ok)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbFinish})
+		if _, ok := n.Content(part("4712")); ok {
+			t.Error("a part that nobody can still be writing stays")
 		}
 	})
 }
