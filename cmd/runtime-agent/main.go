@@ -111,7 +111,10 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err == nil {
 		var a *agent.Agent
 		if a, err = newAgent(); err == nil {
+			// A plugin that is gone doesn't read its answer: that is no reason to leave the rest undone.
+			signal.Ignore(syscall.SIGPIPE)
 			answer = a.Serve(ctx, request)
+			defer a.Part(ctx)
 		}
 	}
 	if err != nil {

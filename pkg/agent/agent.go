@@ -30,6 +30,9 @@ type Agent struct {
 	Version func(ctx context.Context, m host.Machine, path string) (string, error)
 
 	secrets secrets
+	// parting is what is asked of the API server once the plugin has its answer, with that kubeconfig.
+	parting    []request
+	kubeconfig string
 }
 
 func (a *Agent) journal() *journal.Journal {

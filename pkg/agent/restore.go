@@ -122,18 +122,23 @@ func requests(r v1alpha1.Run, newest bool) []request {
 		done: []int{http.StatusNotFound}, // nobody is left to owe it to
 	}}
 	for _, p := range r.Restore.Pods {
-		out = append(out, request{
-			what: "delete the pod " + p.Namespace + "/" + p.Name, method: http.MethodDelete,
-			path:        "/api/v1/namespaces/" + url.PathEscape(p.Namespace) + "/pods/" + url.PathEscape(p.Name),
-			contentType: "application/json",
-			body: map[string]any{
-				"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
-				"preconditions": map[string]any{"uid": p.UID},
-			},
-			done: []int{http.StatusNotFound, http.StatusConflict}, // gone, or another pod of that name
-		})
+		out = append(out, deletion(p, 0))
 	}
 	return out
+}
+
+// deletion ends a pod after so many seconds; none takes it out of the API at once.
+func deletion(p v1alpha1.PodRef, grace int) request {
+	return request{
+		what: "delete the pod " + p.Namespace + "/" + p.Name, method: http.MethodDelete,
+		path:        "/api/v1/namespaces/" + url.PathEscape(p.Namespace) + "/pods/" + url.PathEscape(p.Name),
+		contentType: "application/json",
+		body: map[string]any{
+			"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace,
+			"preconditions": map[string]any{"uid": p.UID},
+		},
+		done: []int{http.StatusNotFound, http.StatusConflict}, // gone, or another pod of that name
+	}
 }
 
 func (a *Agent) send(ctx context.Context, kubeconfig string, q request) error {

@@ -119,8 +119,12 @@ func (a *Agent) Finish(ctx context.Context) error {
 func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1.Response) error {
 	j := a.journal()
 	if req.Run != "" {
-		// A plugin that finishes its run has put the API's side back itself. A run that never began is nobody's.
-		err := a.acknowledge(req.Run)
+		// A plugin that finishes its run has put the API's side back itself, but for its pods, through which it asks. A run that never
+		// began is nobody's.
+		err := a.part(req.Run)
+		if err == nil {
+			err = a.acknowledge(req.Run)
+		}
 		if err == nil {
 			err = a.tell(req.Run, resp)
 		}
@@ -151,6 +155,40 @@ func (a *Agent) finish(ctx context.Context, req v1alpha1.Request, resp *v1alpha1
 		return err // the units that still stand need their agent
 	}
 	return a.dropAgents(ctx, open)
+}
+
+// part remembers the pods of a run that is over: who takes over the rest takes over them, too.
+func (a *Agent) part(run string) error {
+	r, err := a.journal().Load(run)
+	if err != nil || r.Phase.Open() || len(r.Restore.Pods) == 0 {
+		return err
+	}
+	p, err := a.journal().Plan(run)
+	if err != nil {
+		return err
+	}
+	a.kubeconfig = credential(p)
+	for _, pod := range r.Restore.Pods {
+		a.parting = append(a.parting, deletion(pod, partingGrace))
+	}
+	return nil
+}
+
+const (
+	// partingGrace leaves the end of a pod to its kubelet, in seconds.
+	partingGrace = 1
+	// partingLimit is what an answer that is already given may be followed by.
+	partingLimit = 5 * time.Second
+)
+
+// Part deletes the pods of a plugin that has its last answer. It deletes them itself, too, unless something ends it right then: nobody would
+// be left to do it. The pod through which this was asked is among them, and with it this process ends.
+func (a *Agent) Part(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, partingLimit)
+	defer cancel()
+	for _, q := range a.parting {
+		_ = a.send(ctx, a.kubeconfig, q) // the plugin's own request is the other try
+	}
 }
 
 // endUnits stops the units of runs that are over: one that was killed at its very end would be started again for ever once

@@ -223,6 +223,53 @@ func TestFinishesAlone(t *testing.T) {
 	}
 }
 
+// TestPart: a plugin that is killed once it has had the node tidied up leaves no pods: the agent that has answered deletes them, and the
+// plugin's own request finds them gone. What is still open keeps its pods, and asking twice asks nobody twice.
+func TestPart(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		reach v1alpha1.Phase
+		want  []string
+	}{
+		{"a run that is kept", v1alpha1.PhaseConfirmed, []string{
+			"DELETE /api/v1/namespaces/kube-system/pods/host application/json uid=1",
+			"DELETE /api/v1/namespaces/kube-system/pods/canary application/json uid=2",
+		}},
+		{"a run that is open", v1alpha1.PhaseApplied, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, v1alpha1.Containerd, hosttest.RealTime())
+				server := &api{}
+				n.API = server.serve
+				n.Boot()
+				defer n.PowerOff(nil)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbStage, Plan: newPlan(t, n, runID, v1alpha1.Containerd, v1alpha1.CRIO)})
+				until(t, n, runID, v1alpha1.PhaseStaged)
+				must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbApply, Run: runID, ConfirmTimeout: time.Minute, Restore: v1alpha1.APIRestore{
+					Uncordon: true, Pods: []v1alpha1.PodRef{{Namespace: "kube-system", Name: "host", UID: "1"}, {Namespace: "kube-system", Name: "canary", UID: "2"}},
+				}})
+				until(t, n, runID, v1alpha1.PhaseApplied)
+				if c.reach == v1alpha1.PhaseConfirmed {
+					must(t, n, v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: runID})
+				}
+				for asked := range 2 {
+					p := n.Process()
+					a := newAgent(p.Machine())
+					resp := a.Serve(p.Context(), v1alpha1.Request{APIVersion: v1alpha1.APIVersion, Node: "node-1", Verb: v1alpha1.VerbFinish, Run: runID})
+					if resp.Error != "" || asked == 0 && len(server.log) > 0 {
+						t.Errorf("before the answer: %q, %q", resp.Error, server.log)
+					}
+					a.Part(p.Context())
+				}
+				if diff := cmp.Diff(c.want, server.log); diff != "" {
+					t.Errorf("what the API server was asked (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // TestConfirmLooksAgain: a runtime that has died since its proof isn't kept.
 func TestConfirmLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

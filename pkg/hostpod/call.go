@@ -88,7 +88,11 @@ func (p *Pod) ask(ctx context.Context, req v1alpha1.Request) (v1alpha1.Response,
 		}
 		return answer, failure
 	}
-	return read(what, out, v1alpha1.Speaks(p.format), AgentError{Node: p.Node(), Verb: req.Verb}, failure)
+	answer, err = read(what, out, v1alpha1.Speaks(p.format), AgentError{Node: p.Node(), Verb: req.Verb}, failure)
+	if req.Verb == v1alpha1.VerbFinish && failure != nil && errors.Is(err, failure) && answer.APIVersion != "" {
+		return answer, nil // the agent's last act may end the pod, and the stream with it
+	}
+	return answer, err
 }
 
 // read reads what a node sent; said becomes the agent's own error, where that is the answer. The failure of the command is told where it

@@ -331,3 +331,27 @@ func TestFinishWhenTheAgentIsDamaged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFinishEndsItsPod: the agent's last act ends the pod, and with it the stream: an answer that is whole is taken. Of any other verb the end
+// of the answer says nothing of the end of the work.
+func TestFinishEndsItsPod(t *testing.T) {
+	killed := func(r v1alpha1.Response) answer {
+		return func(in []byte, stdout, stderr io.Writer) error {
+			return errors.Join(say(r)(in, stdout, stderr), utilexec.CodeExitError{Err: errors.New("exit"), Code: 137})
+		}
+	}
+	p, _, _ := testPod(t, killed(v1alpha1.Response{}))
+	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: "r-1"}); err != nil {
+		t.Error(err)
+	}
+	p, x, _ := testPod(t, killed(v1alpha1.Response{}), say(v1alpha1.Response{}))
+	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbConfirm, Run: "r-1"}); err != nil || len(x.argv) != 2 {
+		t.Errorf("asked %d times: %v", len(x.argv), err)
+	}
+	p, x, _ = testPod(t, func(in []byte, stdout, stderr io.Writer) error {
+		return errors.Join(cut(`{"apiVersion":`)(in, stdout, stderr), io.ErrUnexpectedEOF)
+	}, say(v1alpha1.Response{}))
+	if _, err := p.Call(t.Context(), v1alpha1.Request{Verb: v1alpha1.VerbFinish, Run: "r-1"}); err != nil || len(x.argv) != 2 {
+		t.Errorf("asked %d times: %v", len(x.argv), err)
+	}
+}

@@ -79,9 +79,9 @@ func run(ctx context.Context, x Execer, p *corev1.Pod, what string, argv []strin
 	}
 	if err != nil {
 		if s := tail.String(); s != "" {
-			return nil, fmt.Errorf("%s: %w: %s", what, err, s)
+			return out.Bytes(), fmt.Errorf("%s: %w: %s", what, err, s)
 		}
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return out.Bytes(), fmt.Errorf("%s: %w", what, err)
 	}
 	return out.Bytes(), nil
 }
